@@ -1,0 +1,206 @@
+//! The control protocol, version 1: JSON objects, one a line, over a unix
+//! stream socket. `docs/control-protocol.md` describes it for other clients.
+//!
+//! A client sends one [`Request`] a line; PID 1 answers each with one
+//! [`Reply`] line, in order. Only uid 0 (by `SO_PEERCRED`) is served.
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this crate speaks.
+pub const VERSION: u32 = 1;
+
+/// The longest line that PID 1 reads, in bytes.
+pub const MAX_REQUEST: usize = 4096;
+
+/// What a client asks of PID 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The question.
+    #[serde(flatten)]
+    pub op: Op,
+}
+
+/// The questions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum Op {
+    /// All entries, in brief.
+    List,
+    /// One entry, or with no name the machine and all entries, in full.
+    Status {
+        /// The entry.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// Starts a service that does not run. Answered when it runs or failed to.
+    Start {
+        /// The service.
+        name: String,
+    },
+    /// Stops a service and keeps it stopped. Answered when it is down.
+    Stop {
+        /// The service.
+        name: String,
+    },
+    /// Stops and starts a service. Answered when it runs again or failed to.
+    Restart {
+        /// The service.
+        name: String,
+    },
+    /// Powers the machine off. Answered when the way down begins.
+    Poweroff,
+    /// Reboots the machine. Answered when the way down begins.
+    Reboot,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "lowercase")]
+pub enum Reply {
+    /// It is done.
+    Ok,
+    /// Of [`Op::List`] and [`Op::Status`].
+    Status(Box<Status>),
+    /// It is not done.
+    Error {
+        /// For programs.
+        code: ErrorCode,
+        /// For people: one line.
+        message: String,
+    },
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// Not a request of this protocol and version.
+    BadRequest,
+    /// No entry of that name.
+    NotFound,
+    /// The client may not ask that.
+    Denied,
+    /// It was tried and failed.
+    Failed,
+    /// The machine is on its way down, or the entry is not a service.
+    NotNow,
+}
+
+/// The machine and its entries.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The machine; absent in a list or where one entry was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<System>,
+    /// The entries, in the order onboot, services, onshutdown.
+    pub entries: Vec<Entry>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// `booting`, `running`, `stopped` (an onboot entry's failure said so) or
+    /// `stopping`.
+    pub state: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Milliseconds since the kernel started (`CLOCK_BOOTTIME`).
+    pub uptime_ms: u64,
+    /// When PID 1 started, in milliseconds since the kernel did.
+    pub init_ms: u64,
+    /// When the last onboot entry had ended; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onboot_done_ms: Option<u64>,
+    /// When each service had been started once or failed; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub services_up_ms: Option<u64>,
+    /// What went wrong at boot and did not stop it, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// One entry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// `onboot`, `services` or `onshutdown`.
+    pub section: String,
+    /// The bundle's name: `000-dhcp`, `web`.
+    pub name: String,
+    /// `waiting`, `starting`, `running`, `stopping`, `backoff`, `exited`
+    /// (ended well, or stopped on request), `failed`, `skipped`.
+    pub state: String,
+    /// The first process, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// When it entered its state, in milliseconds since the kernel started.
+    pub since_ms: u64,
+    /// Times it was started again by itself.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Exit code of the last end, where it exited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// Signal of the last end, where a signal ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// Until the next start, while in `backoff`, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_in_ms: Option<u64>,
+    /// Whether it fails again and again: it has used up its backoff.
+    #[serde(default)]
+    pub crash_loop: bool,
+    /// Why it failed, where that is not in the code or the signal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What a client asks of the log process, on its own socket
+/// ([`crate::layout::LOG_SOCKET`]): one line; the answer is a [`LogLine`] a
+/// line, then the end of the stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRequest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Bundle names; none: all.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Only the last so many lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<usize>,
+    /// Go on with what comes.
+    #[serde(default)]
+    pub follow: bool,
+}
+
+/// A line that a container wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was read, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// Who: `onboot.000-dhcp`, `services.web`.
+    pub id: String,
+    /// Where it was written.
+    pub stream: Stream,
+    /// The text, without its newline; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// Lines that were dropped just before this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// The stream of a [`LogLine`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
