@@ -1,0 +1,112 @@
+# What people and CI call. `make help` lists it.
+#
+# Everything that is made lies below out/ (programs, images, store) and
+# target/ (cargo). Each target can be repeated: what is done is not redone.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+ARCH ?= $(shell uname -m)
+ARCHES := x86_64 aarch64
+HULL := out/bin/hull
+export HULL_STORE := $(CURDIR)/out/store
+export HULL_GUEST := $(CURDIR)/out/guest
+STAMPS := out/stamps
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# ---- programs ----------------------------------------------------------------
+
+.PHONY: build
+build: deps-build host $(ARCHES:%=guest-%) ## hull, and the guest's programs for both architectures
+
+.PHONY: deps-build deps-run deps-test
+deps-build deps-run deps-test: deps-%:
+	@build/deps.sh $*
+
+.PHONY: host
+host: deps-build
+	cargo build --locked --release -p hull
+	@mkdir -p out/bin
+	@cmp -s $${CARGO_TARGET_DIR:-target}/release/hull $(HULL) || install -m 755 $${CARGO_TARGET_DIR:-target}/release/hull $(HULL)
+
+.PHONY: $(ARCHES:%=guest-%)
+$(ARCHES:%=guest-%): guest-%: deps-build
+	build/guest.sh $*
+
+# ---- images in the store (out/store) -----------------------------------------
+
+# $(call kernel,SERIES,ARCH): Debian's cloud kernel as hullkit/kernel:SERIES.
+define kernel
+$(STAMPS)/kernel-$(1)-$(2): | host
+	@mkdir -p $(STAMPS)
+	deb=$$$$(build/apt.sh $(2) $(CURDIR)/out/debs/$(2) --kernel $(1)) && $(HULL) kernel import --name hullkit/kernel:$(1) "$$$$deb"
+	@touch $$@
+$(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list
+endef
+$(foreach arch,$(ARCHES),$(foreach series,6.12 6.1,$(eval $(call kernel,$(series),$(arch)))))
+
+# $(call package,NAME,DIR,ARCH,PROGRAM): the package DIR as an image.
+define package
+$(STAMPS)/debs-$(1)-$(3): $(wildcard $(2)/debs.list)
+	@mkdir -p $(STAMPS)
+	@[ ! -f $(2)/debs.list ] || build/apt.sh $(3) $(CURDIR)/out/debs/$(3) $$$$(sed 's/#.*//' $(2)/debs.list) >/dev/null
+	@touch $$@
+$(STAMPS)/package-$(1)-$(3): $(shell find $(2) -type f -not -path '*/src/*' -not -path '*/fuzz/*') $(STAMPS)/debs-$(1)-$(3) | host guest-$(3)
+	$(HULL) pkg build --arch $(3) --debs out/debs/$(3) $(2)
+	@touch $$@
+ifneq ($(4),)
+$(STAMPS)/package-$(1)-$(3): out/guest/$(3)/$(4)
+out/guest/$(3)/$(4): | guest-$(3) ;
+endif
+endef
+$(foreach arch,$(ARCHES),$(foreach name,dhcp sysctl getty,$(eval $(call package,$(name),services/$(name),$(arch),$(name)))))
+$(foreach arch,$(ARCHES),$(eval $(call package,redis,examples/redis,$(arch),)))
+
+.PHONY: images-minimal
+images-minimal: $(STAMPS)/kernel-6.12-$(ARCH) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(ARCH))
+
+.PHONY: redis
+redis: $(ARCHES:%=$(STAMPS)/package-redis-%) ## Debian's redis-server as the image hullkit/redis
+
+.PHONY: images
+images: redis $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$(a)) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(a))) ## every image that examples and tests use
+
+# ---- the main job ------------------------------------------------------------
+
+.PHONY: boot
+boot: deps-build deps-run host guest-$(ARCH) ## build examples/minimal.yml and boot it on this terminal (ARCH=aarch64 for the other)
+	@$(MAKE) --no-print-directory images-minimal
+	$(HULL) build --arch $(ARCH) --dir out/boot --name minimal-$(ARCH) examples/minimal.yml
+	$(HULL) run --arch $(ARCH) out/boot/minimal-$(ARCH)
+
+# ---- tests -------------------------------------------------------------------
+
+# The crates whose tests need no virtual machine.
+UNIT := --workspace --exclude qemu-tests --exclude qemu-tests-agent
+
+.PHONY: check
+check: deps-test ## formatting, clippy, unit tests
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked $(UNIT)
+
+.PHONY: test
+test: deps-test ## every test, the QEMU ones too, on both architectures
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory images
+	HULLKIT_OUT=$(CURDIR)/out cargo test --locked -p qemu-tests
+
+.PHONY: bench
+bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory images
+	HULLKIT_OUT=$(CURDIR)/out cargo run --locked --release -p qemu-tests --bin bench
+
+.PHONY: clean
+clean: ## removes out/ and target/
+	rm -rf out target

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Installs what a step needs and what is not there yet, and says so first.
+#
+#   build/deps.sh build|run|test
+#
+# build: a C compiler, and Rust's standard library for the other architecture
+# run:   QEMU for both architectures
+# test:  build and run, and the real peers that the tests talk to
+#
+# With everything in place it does nothing and needs no rights. Otherwise it
+# runs apt-get as root, through sudo where that asks for no password, or
+# prints the commands that an administrator runs.
+set -euo pipefail
+
+step=${1:?usage: build/deps.sh build|run|test}
+machine=$(uname -m)
+packages=()
+backports=()
+foreign=
+
+has() { command -v "$1" >/dev/null 2>&1; }
+musl_target() { has rustup && rustup target list --installed 2>/dev/null | grep -qx "$1-unknown-linux-musl"; }
+
+has cargo || {
+    echo "build/deps.sh: cargo is not here: install Rust (rustup, https://rustup.rs)" >&2
+    exit 1
+}
+
+need_build() {
+    has gcc || packages+=(gcc libc6-dev)
+    # The other architecture's guest programs: rustup's musl target is enough;
+    # without it Debian's own compiler and library for that architecture.
+    case $machine in
+    x86_64) other=aarch64 debian=arm64 ;;
+    aarch64) other=x86_64 debian=amd64 ;;
+    *) echo "build/deps.sh: this is $machine: Hullkit builds on x86_64 and aarch64" >&2; exit 1 ;;
+    esac
+    musl_target "$other" && return
+    has "${other}-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
+    [ -x /usr/bin/rustc ] || packages+=(rustc-web)
+    if ! ls -d /usr/lib/rustlib/$other-unknown-linux-gnu/lib/libstd-*.rlib >/dev/null 2>&1; then
+        packages+=("libstd-rust-web-dev:$debian")
+        foreign=$debian
+    fi
+}
+
+need_run() {
+    has qemu-system-x86_64 || backports+=(qemu-system-x86)
+    has qemu-system-aarch64 || backports+=(qemu-system-arm)
+    # qemu-system-x86's network boot ROMs; a recommendation, not a dependency.
+    [ -e /usr/share/qemu/efi-virtio.rom ] || [ -e /usr/lib/ipxe/qemu/efi-virtio.rom ] || backports+=(ipxe-qemu)
+}
+
+need_test() {
+    need_build
+    need_run
+    has dnsmasq || packages+=(dnsmasq-base)
+    has ip || packages+=(iproute2)
+    has depmod || packages+=(kmod)
+    has cpio || packages+=(cpio)
+}
+
+case $step in
+build) need_build ;;
+run) need_run ;;
+test) need_test ;;
+*) echo "build/deps.sh: unknown step $step: allowed are build, run, test" >&2; exit 2 ;;
+esac
+
+[ ${#packages[@]} -gt 0 ] || [ ${#backports[@]} -gt 0 ] || exit 0
+
+echo "To be installed with apt: ${packages[*]} ${backports[*]}" >&2
+has apt-get || { echo "build/deps.sh: apt-get is not here: install those by your system's means" >&2; exit 1; }
+
+script=$(mktemp)
+trap 'rm -f "$script"' EXIT
+{
+    echo "set -e; export DEBIAN_FRONTEND=noninteractive"
+    [ -z "$foreign" ] || echo "dpkg --add-architecture $foreign"
+    # QEMU of the same suite as qemu-utils, if that came from backports.
+    if [ ${#backports[@]} -gt 0 ] && grep -q '^VERSION_CODENAME=bookworm' /etc/os-release; then
+        suite=(-t bookworm-backports)
+        if ! grep -rqs bookworm-backports /etc/apt/sources.list /etc/apt/sources.list.d; then
+            uri=$({ sed -nE 's/^URIs: *([^ ]+\/debian)\/? *$/\1/p' /etc/apt/sources.list.d/*.sources || true
+                sed -nE 's/^deb +(\[[^]]*\] +)?([^ ]+\/debian)\/? .*/\2/p' /etc/apt/sources.list || true; } 2>/dev/null | head -n 1)
+            echo "echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri bookworm-backports main' >/etc/apt/sources.list.d/bookworm-backports.list"
+        fi
+    fi
+    echo "apt-get -q update"
+    [ ${#packages[@]} -eq 0 ] || echo "apt-get -q install -y --no-install-recommends ${packages[*]}"
+    [ ${#backports[@]} -eq 0 ] || echo "apt-get -q install -y --no-install-recommends ${suite[*]:-} ${backports[*]}"
+} >"$script"
+
+if [ "$(id -u)" = 0 ]; then
+    sh "$script"
+elif has sudo && sudo -n true 2>/dev/null; then
+    sudo sh "$script"
+else
+    echo "build/deps.sh: installing needs root. Have an administrator run:" >&2
+    sed 's/^/    /' "$script" >&2
+    exit 1
+fi
