@@ -1,0 +1,1 @@
+//! Spec and images become one tree.

@@ -1,0 +1,19 @@
+//! `hull compose`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::Global;
+
+/// The options of `hull compose`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Carries it out.
+///
+/// # Errors
+/// It is not in this version.
+pub fn run(_global: &Global, _args: &Args) -> Result<ExitCode> {
+    bail!("compose: not in this version")
+}

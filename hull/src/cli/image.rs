@@ -1,0 +1,19 @@
+//! `hull image`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::Global;
+
+/// The commands below `hull image`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {}
+
+/// Carries it out.
+///
+/// # Errors
+/// It is not in this version.
+pub fn run(_global: &Global, _command: &Command) -> Result<ExitCode> {
+    bail!("image: not in this version")
+}

@@ -1,0 +1,74 @@
+//! The command line. Each command is a module with its `Args` and its `run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+pub mod build;
+pub mod compose;
+pub mod image;
+pub mod kernel;
+pub mod pkg;
+pub mod run;
+pub mod validate;
+
+/// Builds minimal, immutable, bootable Linux images from YAML and OCI images.
+#[derive(Debug, Parser)]
+#[command(name = "hull", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// The local image store [default: $XDG_CACHE_HOME/hull or ~/.cache/hull]
+    #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE")]
+    pub store: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Builds a system image from YAML
+    Build(build::Args),
+    /// Prints what an entry's container becomes
+    Compose(compose::Args),
+    /// Keeps the images of the local store
+    #[command(subcommand)]
+    Image(image::Command),
+    /// Makes kernel images
+    #[command(subcommand)]
+    Kernel(kernel::Command),
+    /// Makes images from package folders
+    #[command(subcommand)]
+    Pkg(pkg::Command),
+    /// Boots a built image in QEMU
+    Run(run::Args),
+    /// Checks YAML without building
+    Validate(validate::Args),
+}
+
+/// Carries out what the command line says.
+///
+/// # Errors
+/// The command failed; the error, as `{:#}`, is one line for people.
+pub fn run(cli: Cli) -> Result<ExitCode> {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Build(args) => build::run(&global, &args),
+        Command::Compose(args) => compose::run(&global, &args),
+        Command::Image(command) => image::run(&global, &command),
+        Command::Kernel(command) => kernel::run(&global, &command),
+        Command::Pkg(command) => pkg::run(&global, &command),
+        Command::Run(args) => run::run(&global, &args),
+        Command::Validate(args) => validate::run(&global, &args),
+    }
+}

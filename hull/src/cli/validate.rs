@@ -1,0 +1,19 @@
+//! `hull validate`.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use super::Global;
+
+/// The options of `hull validate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Carries it out.
+///
+/// # Errors
+/// It is not in this version.
+pub fn run(_global: &Global, _args: &Args) -> Result<ExitCode> {
+    bail!("validate: not in this version")
+}

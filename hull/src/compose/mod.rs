@@ -1,0 +1,1 @@
+//! Image config, label and YAML entry become `config.json` and `runtime.json`.

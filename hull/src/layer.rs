@@ -1,0 +1,1 @@
+//! Image layers: tar streams in and out of a tree.

@@ -1,0 +1,21 @@
+//! The builder of Hullkit: YAML and OCI images in, a bootable system out.
+//!
+//! Data flows one way: [`spec`] reads the YAML, [`source`] and [`store`] find
+//! the images it names, [`compose`] makes each entry's `config.json`,
+//! [`assemble`] lays everything out in one [`tree`], and [`output`] writes the
+//! tree in the formats that were asked for. [`run`] boots the result.
+
+pub mod assemble;
+pub mod cli;
+pub mod compose;
+pub mod deb;
+pub mod layer;
+pub mod output;
+pub mod pkg;
+pub mod reference;
+pub mod run;
+pub mod seccomp;
+pub mod source;
+pub mod spec;
+pub mod store;
+pub mod tree;

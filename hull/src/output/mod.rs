@@ -1,0 +1,1 @@
+//! A tree becomes files to boot from.

@@ -1,0 +1,1 @@
+//! A package folder becomes an OCI image.
