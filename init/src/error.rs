@@ -1,0 +1,62 @@
+//! The crate's one error type.
+
+use std::io;
+use std::path::Path;
+
+/// What PID 1 or one of its companions could not do: the operation, its
+/// object, and the reason. Its text is one line.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A system call, or an operation on a file, failed.
+    #[error("{op} {object}: {source}")]
+    Os {
+        /// What was being done: `mount`, `read`.
+        op: &'static str,
+        /// To what: a path, a name.
+        object: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// A JSON file or message is not what it should be.
+    #[error("{object}: {source}")]
+    Json {
+        /// The file or the sender.
+        object: String,
+        /// What, and where.
+        source: serde_json::Error,
+    },
+    /// A bundle's `runtime.json` could not be read.
+    #[error(transparent)]
+    Runtime(#[from] hullkit_bundle::runtime::Error),
+    /// A bundle asks for what cannot be.
+    #[error("{object}: {reason}")]
+    Bundle {
+        /// The key, or the file.
+        object: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An [`Error::Os`] about `object`, for `map_err`.
+    pub fn os<E: Into<io::Error>>(
+        op: &'static str,
+        object: &str,
+    ) -> impl FnOnce(E) -> Self + use<E> {
+        let object = object.to_owned();
+        move |source| Self::Os {
+            op,
+            object,
+            source: source.into(),
+        }
+    }
+
+    /// An [`Error::Os`] about the file `path`, for `map_err`.
+    pub fn path<E: Into<io::Error>>(
+        op: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(E) -> Self + use<E> {
+        Self::os(op, &path.display().to_string())
+    }
+}

@@ -1,0 +1,4 @@
+//! Lines to the kernel log.
+
+/// Opens `/dev/kmsg`.
+pub fn open() {}

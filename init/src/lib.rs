@@ -1,0 +1,23 @@
+//! Hullkit's PID 1, its log process and its control client.
+//!
+//! What PID 1 does, in order, is [`pid1`]. The kernel's side of the machine is
+//! made by [`boot`]; the bundles of the image become a [`plan`]; the pure core
+//! [`supervise`] decides what happens to them and the [`event_loop`] carries it
+//! out, with [`bundle_setup`] around each container and [`control`] for
+//! [`hullctl`]; [`shutdown`] ends the machine. [`log`] is a process of its own.
+
+pub mod boot;
+pub mod bundle_setup;
+pub mod control;
+pub mod error;
+pub mod event_loop;
+pub mod hullctl;
+pub mod klog;
+pub mod log;
+pub mod pid1;
+pub mod plan;
+pub mod shutdown;
+pub mod supervise;
+pub mod sys;
+
+pub use error::Error;

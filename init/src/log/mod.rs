@@ -1,0 +1,12 @@
+//! The log process.
+
+use std::process::ExitCode;
+
+/// The name that PID 1 starts it by.
+pub const NAME: &str = "hullkit-log";
+
+/// Runs the log process.
+#[must_use]
+pub fn main() -> ExitCode {
+    ExitCode::FAILURE
+}

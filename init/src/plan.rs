@@ -1,0 +1,169 @@
+//! The plan: what PID 1 reads from the bundles in the image, before anything
+//! is started.
+//!
+//! A bundle that cannot be read is an entry all the same, with its error in the
+//! place of its content: the boot goes on, and people see which one it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hullkit_bundle::layout::{self, Section};
+use hullkit_bundle::{RuntimeConfig, Supervision};
+use serde::Deserialize;
+
+use crate::Error;
+
+/// All entries of the image.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// In the order onboot, services, onshutdown; each section sorted by name,
+    /// which is the order in which the numbered ones run.
+    pub entries: Vec<Entry>,
+    /// Sections that could not be read.
+    pub problems: Vec<Error>,
+}
+
+/// An entry, readable or not.
+#[derive(Debug)]
+pub struct Entry {
+    /// Where it stands in the YAML.
+    pub section: Section,
+    /// The bundle's name: `000-dhcp`, `web`.
+    pub name: String,
+    /// Its bundle, or why there is none.
+    pub bundle: Result<Bundle, Error>,
+}
+
+/// A bundle that PID 1 can hand to the OCI runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Where it stands in the YAML.
+    pub section: Section,
+    /// Its name: `000-dhcp`, `web`.
+    pub name: String,
+    /// Its folder, absolute.
+    pub dir: PathBuf,
+    /// The OCI runtime's id: `services.web`.
+    pub id: String,
+    /// Its cgroup, absolute: `/sys/fs/cgroup/hullkit/services/web`.
+    pub cgroup: PathBuf,
+    /// Whether its root is an overlay, whose upper layer is a tmpfs: it has a
+    /// `lower` folder.
+    pub writable: bool,
+    /// Its `runtime.json`.
+    pub runtime: RuntimeConfig,
+}
+
+impl Bundle {
+    /// The container's root.
+    #[must_use]
+    pub fn rootfs(&self) -> PathBuf {
+        self.dir.join(layout::ROOTFS)
+    }
+
+    /// How it is supervised.
+    #[must_use]
+    pub fn supervision(&self) -> &Supervision {
+        &self.runtime.supervision
+    }
+}
+
+/// The order in which the sections take their turns.
+const ORDER: [Section; 3] = [Section::Onboot, Section::Services, Section::Onshutdown];
+
+/// Reads the bundles below `root` (`/` in the guest).
+#[must_use]
+pub fn load(root: &Path) -> Plan {
+    let mut plan = Plan::default();
+    for section in ORDER {
+        let dir = section.dir(root);
+        match names(&dir) {
+            Ok(names) => plan.entries.extend(names.into_iter().map(|name| Entry {
+                section,
+                bundle: read_bundle(section, &dir.join(&name), &name),
+                name,
+            })),
+            Err(error) => plan.problems.push(error),
+        }
+    }
+    plan
+}
+
+/// The folders in `dir`, sorted; none where there is no such folder.
+fn names(dir: &Path) -> Result<Vec<String>, Error> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::path("read", dir)(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::path("read", dir))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The part of `config.json` that PID 1 needs; the runtime checks the rest.
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    linux: Option<Linux>,
+}
+
+#[derive(Deserialize)]
+struct Linux {
+    #[serde(default, rename = "cgroupsPath")]
+    cgroups_path: Option<String>,
+}
+
+fn read_bundle(section: Section, dir: &Path, name: &str) -> Result<Bundle, Error> {
+    let path = dir.join(layout::CONFIG_JSON);
+    let text = fs::read(&path).map_err(Error::path("read", &path))?;
+    let config: Config = serde_json::from_slice(&text).map_err(|source| Error::Json {
+        object: path.display().to_string(),
+        source,
+    })?;
+    let id = layout::container_id(section, name);
+    let cgroups_path = config.linux.and_then(|linux| linux.cgroups_path);
+    Ok(Bundle {
+        section,
+        name: name.to_owned(),
+        dir: dir.to_owned(),
+        cgroup: cgroup(&id, cgroups_path.as_deref(), &path)?,
+        id,
+        writable: dir.join(layout::LOWER).is_dir(),
+        runtime: RuntimeConfig::read(dir)?,
+    })
+}
+
+/// The cgroup of the container `id`, whose `config.json` names `cgroups_path`.
+///
+/// A path that leaves the cgroup filesystem, or names its root, would let
+/// `cgroup.kill` end other containers or the machine.
+fn cgroup(id: &str, cgroups_path: Option<&str>, config: &Path) -> Result<PathBuf, Error> {
+    let given = cgroups_path.filter(|path| !path.is_empty()).unwrap_or(id);
+    let mut path = PathBuf::from(layout::CGROUP);
+    let mut depth = 0;
+    for part in given
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+    {
+        if part == ".." {
+            depth = 0;
+            break;
+        }
+        path.push(part);
+        depth += 1;
+    }
+    if depth == 0 {
+        return Err(Error::Bundle {
+            object: config.display().to_string(),
+            reason: format!("linux.cgroupsPath {given:?} is not below the cgroup root"),
+        });
+    }
+    Ok(path)
+}

@@ -1,0 +1,3 @@
+//! System calls that no crate wraps in safe types, a file per family. All of
+//! the crate's `unsafe` is here.
+#![allow(unsafe_code)]
