@@ -19,12 +19,18 @@
 //! paths that leave the package's root are errors, and every error names the
 //! package's file.
 
+mod ar;
+mod control;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+
+use ar::{Member, Members};
+pub use control::Control;
 
 /// The largest `control.tar`, unpacked, in bytes.
 const MAX_CONTROL_TAR: u64 = 64 << 20;
@@ -79,72 +85,6 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-/// The `control` file of a package (`deb-control(5)`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Control {
-    /// The package's name.
-    pub package: String,
-    /// Its version, as dpkg writes it.
-    pub version: String,
-    /// `amd64`, `arm64`, `all`, …
-    pub architecture: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Control {
-    /// A field by its name, whose case does not count. Continuation lines are
-    /// joined with newlines, without their leading blank.
-    #[must_use]
-    pub fn get(&self, field: &str) -> Option<&str> {
-        let found = self.fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(field));
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// All fields in the file's order.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// Parses the text of a `control` file; the error is a reason in words.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut fields: Vec<(String, String)> = Vec::new();
-        for (number, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
-            if line.trim().is_empty() {
-                continue;
-            }
-            if let Some(more) = line.strip_prefix([' ', '\t']) {
-                let (_, value) = fields
-                    .last_mut()
-                    .ok_or_else(|| format!("line {number} continues no field"))?;
-                value.push('\n');
-                value.push_str(more.trim_end());
-                continue;
-            }
-            let (name, value) = line
-                .split_once(':')
-                .filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace))
-                .ok_or_else(|| format!("line {number} is not `Field: value`"))?;
-            if fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-                return Err(format!("line {number} has `{name}` again"));
-            }
-            fields.push((name.to_owned(), value.trim().to_owned()));
-        }
-        let required = |name: &str| {
-            let found = fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
-            found
-                .map(|(_, value)| value.clone())
-                .filter(|value| !value.is_empty() && !value.contains(char::is_whitespace))
-                .ok_or_else(|| format!("`{name}` is missing, empty or not one word"))
-        };
-        Ok(Self {
-            package: required("Package")?,
-            version: required("Version")?,
-            architecture: required("Architecture")?,
-            fields,
-        })
-    }
 }
 
 /// An open package: its control file read, its data not yet.
@@ -225,7 +165,11 @@ impl Package {
         })?;
         // Raw: the `tar` crate would read a long name of any length into
         // memory, and dpkg's tar has GNU's long names only.
-        Ok(Entries { package: &self.path, inner: inner.raw(true), failed: false })
+        Ok(Entries {
+            package: &self.path,
+            inner: inner.raw(true),
+            failed: false,
+        })
     }
 }
 
@@ -365,7 +309,10 @@ impl<'a> Entries<'a> {
         if name.len() as u64 > MAX_PATH {
             return Err(self.broken("@LongLink", "the name is longer than 4096 bytes"));
         }
-        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+        let end = name
+            .iter()
+            .position(|&byte| byte == 0)
+            .unwrap_or(name.len());
         name.truncate(end);
         Ok(name)
     }
@@ -377,7 +324,9 @@ impl<'a> Entries<'a> {
         long: LongNames,
     ) -> Result<Option<Entry<'a>>, Error> {
         let header = inner.header();
-        let name = long.path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let name = long
+            .path
+            .unwrap_or_else(|| header.path_bytes().into_owned());
         let shown = String::from_utf8_lossy(&name).into_owned();
         let path = relative(&name).map_err(|reason| self.broken(&shown, reason))?;
         let number = |source: io::Error| self.broken(&shown, &source.to_string());
@@ -402,13 +351,18 @@ impl<'a> Entries<'a> {
                 let target = relative(&link()?).map_err(|reason| self.broken(&shown, reason))?;
                 Kind::HardLink(target)
             }
-            tar::EntryType::Char => device().map(|(a, b)| Kind::CharDevice(a, b)).map_err(number)?,
-            tar::EntryType::Block => {
-                device().map(|(a, b)| Kind::BlockDevice(a, b)).map_err(number)?
-            }
+            tar::EntryType::Char => device()
+                .map(|(a, b)| Kind::CharDevice(a, b))
+                .map_err(number)?,
+            tar::EntryType::Block => device()
+                .map(|(a, b)| Kind::BlockDevice(a, b))
+                .map_err(number)?,
             tar::EntryType::Fifo => Kind::Fifo,
             other => {
-                let reason = format!("type {:?} is not one that dpkg knows", other.as_byte() as char);
+                let reason = format!(
+                    "type {:?} is not one that dpkg knows",
+                    other.as_byte() as char
+                );
                 return Err(self.broken(&shown, &reason));
             }
         };
@@ -494,10 +448,7 @@ impl Compression {
 }
 
 /// The reader of what `file` holds compressed.
-fn decompress(
-    file: impl Read + Send + 'static,
-    compression: Compression,
-) -> io::Result<Stream> {
+fn decompress(file: impl Read + Send + 'static, compression: Compression) -> io::Result<Stream> {
     let file = BufReader::with_capacity(1 << 16, file);
     Ok(match compression {
         Compression::None => Box::new(file),
@@ -528,7 +479,10 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.left = self.left.checked_sub(n as u64).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::FileTooLarge, "unpacks to more than is accepted")
+            io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "unpacks to more than is accepted",
+            )
         })?;
         Ok(n)
     }
@@ -545,12 +499,18 @@ fn read_control(
         what: member.name.clone(),
         source,
     };
-    let control_error = |reason| Error::Control { path: path.to_owned(), reason };
+    let control_error = |reason| Error::Control {
+        path: path.to_owned(),
+        reason,
+    };
 
     // The member is read whole, so that the decoder need not borrow the file.
-    file.seek(SeekFrom::Start(member.start)).map_err(read_error)?;
+    file.seek(SeekFrom::Start(member.start))
+        .map_err(read_error)?;
     let mut packed = Vec::new();
-    file.take(member.size.min(MAX_CONTROL_TAR)).read_to_end(&mut packed).map_err(read_error)?;
+    file.take(member.size.min(MAX_CONTROL_TAR))
+        .read_to_end(&mut packed)
+        .map_err(read_error)?;
     let stream = decompress(io::Cursor::new(packed), member.compression).map_err(read_error)?;
     let mut archive = tar::Archive::new(Bounded::new(stream, MAX_CONTROL_TAR));
     for entry in archive.entries().map_err(read_error)?.raw(true) {
@@ -567,119 +527,6 @@ fn read_control(
         return Control::parse(&text).map_err(control_error);
     }
     Err(control_error(format!("no such file in {}", member.name)))
-}
-
-/// A member of the `ar` archive that a package is.
-#[derive(Clone, Debug)]
-struct Member {
-    name: String,
-    /// Offset of its contents in the file.
-    start: u64,
-    size: u64,
-    compression: Compression,
-}
-
-/// The two members that count.
-struct Members {
-    control: Member,
-    data: Member,
-}
-
-/// `ar(5)`: the archive's magic.
-const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
-/// `ar(5)`: length of a member's header.
-const AR_HEADER: u64 = 60;
-/// More members than any package has.
-const MAX_MEMBERS: usize = 64;
-
-impl Members {
-    /// Walks the `ar` archive: `debian-binary`, `control.tar*`, `data.tar*`, in
-    /// this order; names that begin with `_` are to be skipped (`deb(5)`).
-    fn find(path: &Path, file: &mut (impl Read + Seek)) -> Result<Self, Error> {
-        let not_deb = |reason: String| Error::NotDeb { path: path.to_owned(), reason };
-        let read_error = |source| Error::Read {
-            path: path.to_owned(),
-            what: "the file".to_owned(),
-            source,
-        };
-        let length = file.seek(SeekFrom::End(0)).map_err(read_error)?;
-        file.rewind().map_err(read_error)?;
-        let mut magic = Vec::new();
-        file.take(8).read_to_end(&mut magic).map_err(read_error)?;
-        if magic != AR_MAGIC {
-            return Err(not_deb("it is no ar archive".to_owned()));
-        }
-        let mut control: Option<Member> = None;
-        let mut at = 8;
-        for index in 0..MAX_MEMBERS {
-            if at >= length {
-                break;
-            }
-            let mut header = [0; AR_HEADER as usize];
-            file.seek(SeekFrom::Start(at)).map_err(read_error)?;
-            file.read_exact(&mut header).map_err(read_error)?;
-            let (name, size) = ar_header(&header).map_err(&not_deb)?;
-            let start = at + AR_HEADER;
-            if size > length - start {
-                return Err(not_deb(format!("{name} is cut short")));
-            }
-            // Members begin at even offsets.
-            at = start + size + size % 2;
-            match (index, &name) {
-                (0, name) => check_version(file, name, size).map_err(&not_deb)?,
-                (_, name) if name.starts_with('_') => {}
-                (_, name) if control.is_none() => {
-                    control = Some(Member::new("control.tar", name, start, size).map_err(&not_deb)?);
-                }
-                (_, name) => {
-                    let data = Member::new("data.tar", name, start, size).map_err(&not_deb)?;
-                    let control = control.ok_or_else(|| not_deb("no control.tar".to_owned()))?;
-                    return Ok(Self { control, data });
-                }
-            }
-        }
-        Err(not_deb("control.tar or data.tar is missing".to_owned()))
-    }
-}
-
-impl Member {
-    /// The member `base` with its compression from `name`.
-    fn new(base: &str, name: &str, start: u64, size: u64) -> Result<Self, String> {
-        let suffix = name
-            .strip_prefix(base)
-            .ok_or_else(|| format!("`{name}` stands where {base} should"))?;
-        let compression = Compression::from_suffix(suffix)
-            .ok_or_else(|| format!("{name}: compression other than gz, xz and zst"))?;
-        Ok(Self { name: name.to_owned(), start, size, compression })
-    }
-}
-
-/// Name and size out of a member's header.
-fn ar_header(header: &[u8; AR_HEADER as usize]) -> Result<(String, u64), String> {
-    let bad = || "a broken ar header".to_owned();
-    if &header[58..] != b"`\n" {
-        return Err(bad());
-    }
-    let field = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).ok();
-    let name = field(0..16).ok_or_else(bad)?.trim_end();
-    let size = field(48..58).ok_or_else(bad)?.trim_end();
-    let size = size.parse().map_err(|_| bad())?;
-    // System V's ar ends a name with a slash.
-    Ok((name.strip_suffix('/').unwrap_or(name).to_owned(), size))
-}
-
-/// Checks the first member, whose contents `file` stands at.
-fn check_version(file: &mut impl Read, name: &str, size: u64) -> Result<(), String> {
-    if name != "debian-binary" {
-        return Err(format!("`{name}` stands where debian-binary should"));
-    }
-    let mut text = Vec::new();
-    let read = file.take(size.min(64)).read_to_end(&mut text);
-    read.map_err(|e| format!("debian-binary: {e}"))?;
-    match text.starts_with(b"2.") {
-        true => Ok(()),
-        false => Err(format!("format {}", String::from_utf8_lossy(&text).trim_end())),
-    }
 }
 
 #[cfg(test)]
