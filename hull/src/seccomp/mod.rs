@@ -1,1 +1,1 @@
-//! The default seccomp profile.
+//! The default seccomp profile, which knows an entry's capabilities.
