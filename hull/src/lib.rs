@@ -5,6 +5,7 @@
 //! [`assemble`] lays everything out in one [`tree`], and [`output`] writes the
 //! tree in the formats that were asked for. [`run`] boots the result.
 
+pub mod arch;
 pub mod assemble;
 pub mod cli;
 pub mod compose;
