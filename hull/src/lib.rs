@@ -7,9 +7,11 @@
 
 pub mod arch;
 pub mod assemble;
+pub mod atomic;
 pub mod cli;
 pub mod compose;
 pub mod deb;
+pub mod digest;
 pub mod layer;
 pub mod output;
 pub mod pkg;

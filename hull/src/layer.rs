@@ -1,1 +1,0 @@
-//! Image layers: tar streams in and out of a tree.

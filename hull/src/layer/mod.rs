@@ -1,0 +1,99 @@
+//! Image layers: tar streams, plain or compressed, in and out of a tree.
+//!
+//! The format is that of the OCI image specification, `layer.md`.
+
+mod read;
+mod write;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::tree::{self, PathError};
+
+pub use write::write_tar;
+
+/// A layer as it lies on disk.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// How errors name it: its digest, or the archive's file and member.
+    pub name: String,
+    /// The file that holds it.
+    pub file: Arc<File>,
+    /// Where in the file it begins, in bytes.
+    pub offset: u64,
+    /// How many bytes of the file it is.
+    pub len: u64,
+    /// What these bytes must hash to, where nobody has checked that yet.
+    pub digest: Option<Digest>,
+    /// What the uncompressed tar must hash to, where that is known.
+    pub diff_id: Option<Digest>,
+}
+
+/// What is wrong with a layer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be read, or not be unpacked.
+    #[error("layer {layer}: {source}")]
+    Read {
+        /// The layer's name.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its bytes are not those that its image names.
+    #[error("layer {layer}: the content has the digest {found}, not {expected}")]
+    Digest {
+        /// The layer's name.
+        layer: String,
+        /// As the image says.
+        expected: Digest,
+        /// As it is.
+        found: Digest,
+    },
+    /// An entry has a name that leads outside.
+    #[error("layer {layer}: entry {entry:?}: {source} is refused")]
+    Path {
+        /// The layer's name.
+        layer: String,
+        /// The entry's, as it stands there.
+        entry: String,
+        /// Why.
+        source: PathError,
+    },
+    /// An entry cannot stand where it wants to.
+    #[error("layer {layer}: entry {source}")]
+    Place {
+        /// The layer's name.
+        layer: String,
+        /// Which, and why.
+        source: tree::Error,
+    },
+    /// An entry is broken, or of a kind that we do not know.
+    #[error("layer {layer}: entry {entry:?}: {what}")]
+    Entry {
+        /// The layer's name.
+        layer: String,
+        /// The entry's.
+        entry: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl Layer {
+    /// Puts the layer on top of `tree`. Contents stay on disk: in the layer's
+    /// file, or unpacked into a nameless file in `spool`.
+    ///
+    /// # Errors
+    /// The layer is broken, hostile, or not the one that its image names;
+    /// `tree` is then of no use any more.
+    pub fn apply(&self, tree: &mut tree::Tree, spool: &Path) -> Result<(), Error> {
+        read::apply(self, tree, spool)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,394 @@
+//! A layer's entries, read and put on top of a tree.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tar::EntryType;
+
+use super::{Error, Layer};
+use crate::digest::{Digest, Hashing};
+use crate::tree::path::{self, join, show, split};
+use crate::tree::{Content, Device, Kind, Meta, Node, Tree, Xattrs};
+
+/// What a file in a layer begins with that takes away its namesake below.
+const WHITEOUT: &[u8] = b".wh.";
+/// The file that takes away all that its folder has below.
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Other marks of AUFS, which mean nothing to us.
+const AUFS: &[u8] = b".wh..wh.";
+
+/// An entry of a layer.
+enum Item {
+    Node(Box<Node>),
+    HardLink(Vec<u8>),
+    /// Takes away what is below at its path.
+    Whiteout,
+    /// Takes away what is below in its folder, which is its path.
+    Opaque,
+}
+
+pub(super) fn apply(layer: &Layer, tree: &mut Tree, spool: &Path) -> Result<(), Error> {
+    let tar = plain(layer, spool)?;
+    let items = entries(layer, &tar, spool)?;
+    let place = |source| Error::Place {
+        layer: layer.name.clone(),
+        source,
+    };
+    // Whiteouts mean the layers below, wherever in the layer they stand.
+    for (path, item) in &items {
+        match item {
+            Item::Whiteout => drop(tree.remove(path).map_err(place)?),
+            Item::Opaque => {
+                if let Some(dir) = tree.get_dir_mut(path) {
+                    dir.entries.clear();
+                }
+            }
+            Item::Node(_) | Item::HardLink(_) => {}
+        }
+    }
+    for (path, item) in items {
+        match item {
+            Item::Node(node) => tree.add(&path, *node).map_err(place)?,
+            Item::HardLink(target) => tree.link(&path, target).map_err(place)?,
+            Item::Whiteout | Item::Opaque => {}
+        }
+    }
+    Ok(())
+}
+
+/// A part of a file that holds a plain tar.
+struct Plain {
+    file: Arc<File>,
+    offset: u64,
+    len: u64,
+}
+
+/// Checks the layer's digests and unpacks it where it is compressed.
+fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
+    let read = |source| Error::Read {
+        layer: layer.name.clone(),
+        source,
+    };
+    let check = |expected: Option<Digest>, found: Digest| match expected {
+        Some(expected) if expected != found => Err(Error::Digest {
+            layer: layer.name.clone(),
+            expected,
+            found,
+        }),
+        _ => Ok(()),
+    };
+    let raw = || Part {
+        file: &layer.file,
+        start: layer.offset,
+        at: 0,
+        len: layer.len,
+    };
+    let mut magic = [0; 4];
+    let seen = read_up_to(&mut raw(), &mut magic).map_err(read)?;
+    let compression = Compression::of(&magic[..seen]);
+    if let Compression::None = compression {
+        // The tar itself: its bytes have to hash to both.
+        if layer.digest.is_some() || layer.diff_id.is_some() {
+            let mut all = Hashing::new(io::sink());
+            io::copy(&mut raw(), &mut all).map_err(read)?;
+            let (found, ..) = all.finish();
+            check(layer.digest, found)?;
+            check(layer.diff_id, found)?;
+        }
+        return Ok(Plain {
+            file: Arc::clone(&layer.file),
+            offset: layer.offset,
+            len: layer.len,
+        });
+    }
+    let mut packed = Hashing::new(BufReader::with_capacity(128 * 1024, raw()));
+    let mut unpacked = Hashing::new(BufWriter::with_capacity(
+        256 * 1024,
+        tempfile::tempfile_in(spool).map_err(read)?,
+    ));
+    compression.unpack(&mut packed, &mut unpacked).map_err(read)?;
+    // What a decoder leaves unread behind its last frame counts too.
+    io::copy(&mut packed, &mut io::sink()).map_err(read)?;
+    if layer.digest.is_some() {
+        check(layer.digest, packed.finish().0)?;
+    }
+    let (diff_id, len, file) = unpacked.finish();
+    check(layer.diff_id, diff_id)?;
+    let file = file.into_inner().map_err(|e| read(e.into_error()))?;
+    Ok(Plain {
+        file: Arc::new(file),
+        offset: 0,
+        len,
+    })
+}
+
+/// How a layer is compressed, as its first bytes tell.
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    fn of(magic: &[u8]) -> Self {
+        match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd] => Self::Zstd,
+            // A skippable frame, as seekable zstd files begin with.
+            [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Self::Zstd,
+            _ => Self::None,
+        }
+    }
+
+    fn unpack(&self, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+        match self {
+            Self::None => io::copy(from, to)?,
+            Self::Gzip => io::copy(&mut flate2::read::MultiGzDecoder::new(from), to)?,
+            Self::Zstd => io::copy(&mut zstd::Decoder::new(from)?, to)?,
+        };
+        to.flush()
+    }
+}
+
+fn read_up_to(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
+/// All entries of the tar, in its order.
+fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Item)>, Error> {
+    let read = |source| Error::Read {
+        layer: layer.name.clone(),
+        source,
+    };
+    let mut archive = tar::Archive::new(BufReader::with_capacity(
+        8 * 1024,
+        Part {
+            file: &tar.file,
+            start: tar.offset,
+            at: 0,
+            len: tar.len,
+        },
+    ));
+    let mut items = Vec::new();
+    for entry in archive.entries_with_seek().map_err(read)? {
+        let mut entry = entry.map_err(read)?;
+        let raw = entry.path_bytes().into_owned();
+        let one = One {
+            layer,
+            tar,
+            spool,
+            raw: &raw,
+        };
+        if let Some(item) = one.read(&mut entry)? {
+            items.push(item);
+        }
+    }
+    Ok(items)
+}
+
+/// The reading of one entry.
+struct One<'a> {
+    layer: &'a Layer,
+    tar: &'a Plain,
+    spool: &'a Path,
+    /// Its name as it stands there.
+    raw: &'a [u8],
+}
+
+impl One<'_> {
+    fn broken(&self, what: impl ToString) -> Error {
+        Error::Entry {
+            layer: self.layer.name.clone(),
+            entry: show(self.raw),
+            what: what.to_string(),
+        }
+    }
+
+    fn clean(&self, raw: &[u8]) -> Result<Vec<u8>, Error> {
+        path::relative(raw).map_err(|source| Error::Path {
+            layer: self.layer.name.clone(),
+            entry: show(self.raw),
+            source,
+        })
+    }
+
+    fn read(&self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<(Vec<u8>, Item)>, Error> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            return Ok(None);
+        }
+        let path = self.clean(self.raw)?;
+        if let Some((folder, name)) = split(&path)
+            && name.starts_with(WHITEOUT)
+        {
+            return self.whiteout(folder, name);
+        }
+        let item = match kind {
+            EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                Item::HardLink(self.clean(&target)?)
+            }
+            _ => {
+                let meta = self.meta(entry)?;
+                Item::Node(Box::new(self.node(entry, kind, meta)?))
+            }
+        };
+        if path.is_empty() && !matches!(&item, Item::Node(node) if node.as_dir().is_some()) {
+            return Err(self.broken("the root cannot be replaced"));
+        }
+        Ok(Some((path, item)))
+    }
+
+    fn whiteout(&self, folder: &[u8], name: &[u8]) -> Result<Option<(Vec<u8>, Item)>, Error> {
+        if name == OPAQUE {
+            return Ok(Some((folder.to_vec(), Item::Opaque)));
+        }
+        if name.starts_with(AUFS) {
+            return Ok(None);
+        }
+        match &name[WHITEOUT.len()..] {
+            b"" | b"." | b".." => Err(self.broken("a whiteout of nothing")),
+            hidden => Ok(Some((join(folder, hidden), Item::Whiteout))),
+        }
+    }
+
+    fn meta(&self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Meta, Error> {
+        let header = entry.header();
+        let id = |id: io::Result<u64>| {
+            id.map_err(|e| self.broken(e))
+                .and_then(|id| u32::try_from(id).map_err(|_| self.broken("an id above 2^32")))
+        };
+        let mut meta = Meta {
+            mode: header.mode().map_err(|e| self.broken(e))? & 0o7777,
+            uid: id(header.uid())?,
+            gid: id(header.gid())?,
+            mtime: header.mtime().unwrap_or(0),
+            xattrs: Xattrs::new(),
+        };
+        self.extend(entry, &mut meta)?;
+        Ok(meta)
+    }
+
+    /// What the entry's pax records add to its header.
+    fn extend(&self, entry: &mut tar::Entry<'_, impl Read>, meta: &mut Meta) -> Result<(), Error> {
+        let records = entry.pax_extensions().map_err(|e| self.broken(e))?;
+        for record in records.into_iter().flatten() {
+            let record = record.map_err(|e| self.broken(e))?;
+            let (key, value) = (record.key_bytes(), record.value_bytes());
+            if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                meta.xattrs.insert(name.into(), value.into());
+            } else if key == b"mtime" {
+                // Whole seconds are all that the kernel takes from an initrd.
+                let whole = value.split(|&b| b == b'.').next().unwrap_or_default();
+                let seconds = std::str::from_utf8(whole).ok().and_then(|s| s.parse().ok());
+                meta.mtime = seconds.unwrap_or(0);
+            } else if key.starts_with(b"GNU.sparse.") {
+                return Err(self.broken("sparse files in pax form are not supported"));
+            }
+        }
+        Ok(())
+    }
+
+    fn node(
+        &self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        kind: EntryType,
+        meta: Meta,
+    ) -> Result<Node, Error> {
+        Ok(match kind {
+            EntryType::Directory => Node::dir(meta),
+            // As tar(1) of old marked folders.
+            EntryType::Regular if self.raw.ends_with(b"/") => Node::dir(meta),
+            EntryType::Regular | EntryType::Continuous => Node::file(meta, self.content(entry)?),
+            EntryType::GNUSparse => Node::file(meta, self.spooled(entry)?),
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                if target.is_empty() || target.contains(&0) || target.len() > path::PATH_MAX {
+                    return Err(self.broken("a symbolic link with an impossible target"));
+                }
+                Node::leaf(meta, Kind::Symlink(target.into()))
+            }
+            EntryType::Char => Node::leaf(meta, Kind::Char(self.device(entry)?)),
+            EntryType::Block => Node::leaf(meta, Kind::Block(self.device(entry)?)),
+            EntryType::Fifo => Node::leaf(meta, Kind::Fifo),
+            other => {
+                let kind = char::from(other.as_byte()).escape_default();
+                return Err(self.broken(format!("unknown kind '{kind}'")));
+            }
+        })
+    }
+
+    fn content(&self, entry: &tar::Entry<'_, impl Read>) -> Result<Content, Error> {
+        let (begin, len) = (entry.raw_file_position(), entry.size());
+        if begin.checked_add(len).is_none_or(|end| end > self.tar.len) {
+            return Err(self.broken("the layer ends in the middle of it"));
+        }
+        Ok(Content::Range {
+            file: Arc::clone(&self.tar.file),
+            offset: self.tar.offset + begin,
+            len,
+        })
+    }
+
+    /// A sparse file has no range of its own in the layer.
+    fn spooled(&self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Content, Error> {
+        let mut file = tempfile::tempfile_in(self.spool).map_err(|e| self.broken(e))?;
+        let len = io::copy(entry, &mut file).map_err(|e| self.broken(e))?;
+        Ok(Content::Range {
+            file: Arc::new(file),
+            offset: 0,
+            len,
+        })
+    }
+
+    fn device(&self, entry: &tar::Entry<'_, impl Read>) -> Result<Device, Error> {
+        let number = |n: io::Result<Option<u32>>| {
+            n.map_err(|e| self.broken(e))?
+                .ok_or_else(|| self.broken("a device without a number"))
+        };
+        Ok(Device {
+            major: number(entry.header().device_major())?,
+            minor: number(entry.header().device_minor())?,
+        })
+    }
+}
+
+/// A part of a file, read by its own position.
+struct Part<'a> {
+    file: &'a File,
+    start: u64,
+    at: u64,
+    len: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.len.saturating_sub(self.at);
+        let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let n = self.file.read_at(&mut buffer[..want], self.start + self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Part<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.len.checked_add_signed(by),
+        };
+        self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}
