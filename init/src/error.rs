@@ -17,6 +17,14 @@ pub enum Error {
         /// The kernel's word.
         source: io::Error,
     },
+    /// A kernel module cannot be had.
+    #[error("load module {name}: {reason}")]
+    Module {
+        /// What was asked for: a module's name or an alias.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// A JSON file or message is not what it should be.
     #[error("{object}: {source}")]
     Json {

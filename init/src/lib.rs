@@ -8,16 +8,20 @@
 
 pub mod boot;
 pub mod bundle_setup;
+pub mod cmdline;
 pub mod control;
 pub mod error;
 pub mod event_loop;
 pub mod hullctl;
 pub mod klog;
 pub mod log;
+pub mod modules;
+pub mod net;
 pub mod pid1;
 pub mod plan;
 pub mod shutdown;
 pub mod supervise;
 pub mod sys;
+pub mod uevent;
 
 pub use error::Error;

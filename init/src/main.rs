@@ -1,18 +1,27 @@
-//! One static binary, three programs by the name it is called by: `/init` is
-//! PID 1, `hullctl` the control client, `hullkit-log` the log process.
+//! One static binary, several programs by the name it is called by: `/init` is
+//! PID 1, `hullctl` the control client, `hullkit-log` the log process,
+//! `hullkit-uevent` the one that loads modules for new devices, `modprobe` (or
+//! `/init` as the kernel calls it) the one that loads a module by name.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hullkit_init::{hullctl, log, pid1};
+use hullkit_init::modules::modprobe;
+use hullkit_init::{hullctl, log, pid1, uevent};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     match name(&args) {
         "hullctl" => hullctl::main(args.get(1..).unwrap_or_default()),
         log::NAME => log::main(),
+        uevent::NAME => uevent::main(),
+        modprobe::NAME => modprobe::main(args.get(1..).unwrap_or_default()),
         _ if std::process::id() == 1 => pid1::main(),
+        // The kernel asks for a module.
+        _ if modprobe::is_call(args.get(1..).unwrap_or_default()) => {
+            modprobe::main(args.get(1..).unwrap_or_default())
+        }
         _ => hullctl::main(args.get(1..).unwrap_or_default()),
     }
 }

@@ -1,3 +1,9 @@
 //! System calls that no crate wraps in safe types, a file per family. All of
 //! the crate's `unsafe` is here.
 #![allow(unsafe_code)]
+
+mod early;
+pub mod environment;
+#[cfg(test)]
+pub mod fnmatch;
+pub mod rtc;

@@ -1,0 +1,54 @@
+//! What a container gets into its namespaces, and where these are bound to.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use hullkit_bundle::runtime::Interface;
+use nix::mount::{MsFlags, mount};
+use nix::unistd::Pid;
+
+use super::unmount;
+use crate::Error;
+use crate::net::Links;
+
+/// Gives the container of the process `pid` a network interface.
+pub(super) fn give_interface(links: &Links, wanted: &Interface, pid: Pid) -> Result<(), Error> {
+    let name = wanted.name.as_str();
+    let refused = |reason: &str| Error::Bundle {
+        object: format!("interface {name:?}"),
+        reason: reason.to_owned(),
+    };
+    if name.is_empty() {
+        return Err(refused("it has no name"));
+    }
+    let added = Error::os("make interface", name);
+    let moved = Error::os("move interface", name);
+    match (wanted.add.as_str(), wanted.peer.as_str()) {
+        ("", "") => links.move_to(name, pid).map_err(moved),
+        ("veth", "") => Err(refused("a veth needs a peer")),
+        ("" | "veth", peer) => links.add_veth(name, peer, pid).map_err(added),
+        (kind, _) if wanted.create_in_root => {
+            links.add(name, kind, None).map_err(added)?;
+            links.move_to(name, pid).map_err(moved)
+        }
+        (kind, _) => links.add(name, kind, Some(pid)).map_err(added),
+    }
+}
+
+/// Binds a namespace of the process `pid` (its file below `/proc/PID/ns`) to
+/// `path`, in place of an earlier container's.
+pub(super) fn bind(namespace: &str, path: &Path, pid: Pid) -> Result<(), Error> {
+    unmount(path)?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::path("make folder", folder))?;
+    }
+    match fs::File::create_new(path) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::path("make", path)(e)),
+        _ => Ok(()),
+    }?;
+    let source = format!("/proc/{pid}/ns/{namespace}");
+    const NONE: Option<&str> = None;
+    mount(Some(source.as_str()), path, NONE, MsFlags::MS_BIND, NONE)
+        .map_err(Error::path("bind namespace to", path))
+}

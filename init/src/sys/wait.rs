@@ -1,0 +1,26 @@
+//! Reaping, [`waitpid(2)`]. Not `nix`'s: that returns an error in place of a
+//! child which was ended by a real-time signal, and has reaped it by then.
+//!
+//! [`waitpid(2)`]: https://man7.org/linux/man-pages/man2/waitpid.2.html
+
+use nix::unistd::Pid;
+
+use crate::supervise::How;
+
+/// Reaps a child that has ended, any or this one, if there is one. Never blocks.
+#[must_use]
+pub fn reap(child: Option<Pid>) -> Option<(Pid, How)> {
+    let mut status = 0;
+    let which = child.map_or(-1, Pid::as_raw);
+    // SAFETY: `status` is a valid place for the result.
+    let pid = unsafe { libc::waitpid(which, &raw mut status, libc::WNOHANG) };
+    if pid <= 0 {
+        return None;
+    }
+    let how = if libc::WIFSIGNALED(status) {
+        How::Signaled(libc::WTERMSIG(status))
+    } else {
+        How::Exited(libc::WEXITSTATUS(status))
+    };
+    Some((Pid::from_raw(pid), how))
+}
