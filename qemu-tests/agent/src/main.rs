@@ -1,2 +1,43 @@
-//! Placeholder of the workspace skeleton.
-fn main() {}
+//! The program of the test images, under three hats:
+//!
+//! ```text
+//! qemu-agent port            answers the harness over the virtio-serial port
+//! qemu-agent probe NAME      answers the agent from inside a container
+//! qemu-agent act STEP…       does the steps one after another, then exits 0
+//! qemu-agent orphans N       leaves N orphans behind for PID 1 to reap
+//! ```
+//!
+//! The agent runs in a container with a view of the whole guest. A probe runs
+//! in the container that a case is about, with exactly its privileges.
+
+mod act;
+mod channel;
+mod exec;
+mod op;
+mod orphans;
+mod proc;
+mod sys;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["port"] => channel::serve_port(),
+        ["probe", name] => channel::serve_probe(name),
+        ["act", steps @ ..] => return act::run(steps),
+        ["orphans", count] => orphans::leave(count),
+        _ => {
+            eprintln!("usage: qemu-agent port | probe NAME | act STEP… | orphans N");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("qemu-agent: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Small programs for containers to run, written as steps.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use crate::sys;
+
+/// Does the steps one after another; a step that fails ends it with code 1.
+///
+/// | step | does |
+/// | --- | --- |
+/// | `print=TEXT`, `error=TEXT` | a line on stdout, stderr |
+/// | `lines=N` | N numbered lines on stdout |
+/// | `write=PATH:TEXT`, `append=PATH:TEXT` | a file |
+/// | `sleep=MS` | waits |
+/// | `term=wait` | waits for SIGTERM |
+/// | `term=ignore` | ignores SIGTERM from now on |
+/// | `forever` | waits for ever |
+/// | `signal=N` | sends itself a signal |
+/// | `exit=CODE` | ends |
+pub(crate) fn run(steps: &[&str]) -> ExitCode {
+    for step in steps {
+        let (verb, value) = step.split_once('=').unwrap_or((step, ""));
+        if verb == "exit" {
+            return value
+                .parse::<u8>()
+                .map_or(ExitCode::from(2), ExitCode::from);
+        }
+        if let Err(e) = act(verb, value) {
+            eprintln!("qemu-agent: act {step}: {e}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn act(verb: &str, value: &str) -> io::Result<()> {
+    match (verb, value) {
+        ("print", text) => writeln!(io::stdout(), "{text}"),
+        ("error", text) => writeln!(io::stderr(), "{text}"),
+        ("lines", count) => lines(number(count)?),
+        ("write", file) => {
+            let (path, text) = pair(file)?;
+            fs::write(path, format!("{text}\n"))
+        }
+        ("append", file) => {
+            let (path, text) = pair(file)?;
+            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+            writeln!(file, "{text}")
+        }
+        ("sleep", time) => {
+            thread::sleep(Duration::from_millis(number(time)?));
+            Ok(())
+        }
+        ("term", "wait") => sys::block_term()?.wait().map(drop).map_err(Into::into),
+        // Blocked and never waited for: it stays pending.
+        ("term", "ignore") => sys::block_term().map(drop),
+        ("forever", "") => loop {
+            thread::park();
+        },
+        ("signal", signal) => sys::raise(signal),
+        _ => Err(io::Error::other("no such step")),
+    }
+}
+
+fn lines(count: u64) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for n in 1..=count {
+        writeln!(stdout, "line {n}")?;
+    }
+    stdout.flush()
+}
+
+fn number(value: &str) -> io::Result<u64> {
+    value.parse().map_err(io::Error::other)
+}
+
+fn pair(value: &str) -> io::Result<(&str, &str)> {
+    value
+        .split_once(':')
+        .ok_or_else(|| io::Error::other("wants PATH:TEXT"))
+}

@@ -1,0 +1,67 @@
+//! The system calls that have no safe wrapper, and signals.
+#![allow(unsafe_code)]
+
+use std::io;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::Pid;
+
+/// Which side of a [`fork`] this is.
+pub(crate) enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, and the new one's pid.
+    Parent(Pid),
+}
+
+/// fork(2), for a process that has one thread.
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: callers have one thread, so the child may do whatever it likes.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => Ok(Fork::Child),
+        nix::unistd::ForkResult::Parent { child } => Ok(Fork::Parent(child)),
+    }
+}
+
+/// Waits for a child; its failure is an error.
+pub(crate) fn wait_for(child: Pid) -> io::Result<()> {
+    match nix::sys::wait::waitpid(child, None)? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        other => Err(io::Error::other(format!("a child ended: {other:?}"))),
+    }
+}
+
+/// Ends this process at once, without what the C library does at an exit.
+pub(crate) fn exit(code: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Blocks SIGTERM in this thread and those that it starts from now on, and
+/// returns it to be waited for. The first process of a pid namespace gets only
+/// signals that it asked for, and a blocked one counts as asked for.
+pub(crate) fn block_term() -> io::Result<SigSet> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.thread_block()?;
+    Ok(set)
+}
+
+/// Sends the signal, by number, to this process.
+pub(crate) fn raise(signal: &str) -> io::Result<()> {
+    let number: i32 = signal.parse().map_err(io::Error::other)?;
+    Ok(nix::sys::signal::raise(Signal::try_from(number)?)?)
+}
+
+/// The system call `number` with zeros for arguments.
+pub(crate) fn syscall(number: i64) -> io::Result<()> {
+    let zero: libc::c_long = 0;
+    // SAFETY: the callers' numbers (the harness picks them) are calls for which
+    // a null pointer is an error that the kernel reports.
+    let result = unsafe { libc::syscall(number, zero, zero, zero, zero, zero, zero) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
