@@ -112,7 +112,13 @@ mod tests {
         let digest: Digest = EMPTY.parse().unwrap();
         assert_eq!(digest, Digest::of(b""));
         assert_eq!(digest.to_string(), EMPTY);
-        for bad in ["", "sha256:", "sha512:00", &EMPTY.to_uppercase(), &EMPTY[..70]] {
+        for bad in [
+            "",
+            "sha256:",
+            "sha512:00",
+            &EMPTY.to_uppercase(),
+            &EMPTY[..70],
+        ] {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

@@ -10,6 +10,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use oci_spec::image::MediaType;
+
 use crate::digest::Digest;
 use crate::tree::{self, PathError};
 
@@ -93,6 +95,18 @@ impl Layer {
     pub fn apply(&self, tree: &mut tree::Tree, spool: &Path) -> Result<(), Error> {
         read::apply(self, tree, spool)
     }
+}
+
+/// The media type of the layer that is `file`, as its first bytes tell.
+///
+/// # Errors
+/// It cannot be read.
+pub fn media_type(file: &File) -> io::Result<MediaType> {
+    Ok(match read::Compression::of_file(file)? {
+        read::Compression::None => MediaType::ImageLayer,
+        read::Compression::Gzip => MediaType::ImageLayerGzip,
+        read::Compression::Zstd => MediaType::ImageLayerZstd,
+    })
 }
 
 #[cfg(test)]

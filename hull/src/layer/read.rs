@@ -109,7 +109,9 @@ fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
         256 * 1024,
         tempfile::tempfile_in(spool).map_err(read)?,
     ));
-    compression.unpack(&mut packed, &mut unpacked).map_err(read)?;
+    compression
+        .unpack(&mut packed, &mut unpacked)
+        .map_err(read)?;
     // What a decoder leaves unread behind its last frame counts too.
     io::copy(&mut packed, &mut io::sink()).map_err(read)?;
     if layer.digest.is_some() {
@@ -126,13 +128,19 @@ fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
 }
 
 /// How a layer is compressed, as its first bytes tell.
-enum Compression {
+pub(super) enum Compression {
     None,
     Gzip,
     Zstd,
 }
 
 impl Compression {
+    pub(super) fn of_file(file: &File) -> io::Result<Self> {
+        let mut magic = [0; 4];
+        let seen = file.read_at(&mut magic, 0)?;
+        Ok(Self::of(&magic[..seen]))
+    }
+
     fn of(magic: &[u8]) -> Self {
         match magic {
             [0x1f, 0x8b, ..] => Self::Gzip,
@@ -222,7 +230,10 @@ impl One<'_> {
         })
     }
 
-    fn read(&self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Option<(Vec<u8>, Item)>, Error> {
+    fn read(
+        &self,
+        entry: &mut tar::Entry<'_, impl Read>,
+    ) -> Result<Option<(Vec<u8>, Item)>, Error> {
         let kind = entry.header().entry_type();
         if kind == EntryType::XGlobalHeader {
             return Ok(None);
@@ -375,7 +386,9 @@ impl Read for Part<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.len.saturating_sub(self.at);
         let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let n = self.file.read_at(&mut buffer[..want], self.start + self.at)?;
+        let n = self
+            .file
+            .read_at(&mut buffer[..want], self.start + self.at)?;
         self.at += n as u64;
         Ok(n)
     }

@@ -64,9 +64,7 @@ fn append_leaf(tar: &mut Builder<&mut dyn Write>, path: &[u8], leaf: &Leaf) -> i
             header.set_cksum();
             tar.append(&header, content.open()?)
         }
-        Kind::Symlink(target) => {
-            append(tar, header(meta, EntryType::Symlink), path, target, meta)
-        }
+        Kind::Symlink(target) => append(tar, header(meta, EntryType::Symlink), path, target, meta),
         Kind::Char(number) => append(tar, device(EntryType::Char, number)?, path, b"", meta),
         Kind::Block(number) => append(tar, device(EntryType::Block, number)?, path, b"", meta),
         Kind::Fifo => append(tar, header(meta, EntryType::Fifo), path, b"", meta),

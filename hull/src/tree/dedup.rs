@@ -43,8 +43,8 @@ fn find_equal(dir: &Dir) -> io::Result<HashMap<*const Leaf, Arc<Leaf>>> {
     for group in groups.into_values().filter(|group| group.len() > 1) {
         let mut first: HashMap<[u8; 32], &Arc<Leaf>> = HashMap::new();
         for (name, leaf) in group {
-            let digest =
-                digest(leaf).map_err(|e| io::Error::other(format!("{}: {e}", path::show(&name))))?;
+            let digest = digest(leaf)
+                .map_err(|e| io::Error::other(format!("{}: {e}", path::show(&name))))?;
             let chosen = *first.entry(digest).or_insert(leaf);
             if !Arc::ptr_eq(chosen, leaf) {
                 same.insert(Arc::as_ptr(leaf), Arc::clone(chosen));

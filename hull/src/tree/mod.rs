@@ -157,11 +157,7 @@ impl Tree {
     ///
     /// # Errors
     /// As [`Self::add`]; or the target is not there, or is a folder.
-    pub fn link(
-        &mut self,
-        path: impl AsRef<[u8]>,
-        target: impl AsRef<[u8]>,
-    ) -> Result<(), Error> {
+    pub fn link(&mut self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Result<(), Error> {
         let (path, target) = (path.as_ref(), clean(target.as_ref())?);
         let place = split(&target)
             .map(|(folder, name)| Ok(join(&self.follow(folder, Climb::Refuse)?, name)))
@@ -205,7 +201,8 @@ impl Tree {
         let place = if self.get_dir(folder).is_some() {
             folder.to_vec()
         } else {
-            self.follow(folder, Climb::Refuse).map_err(|e| e.of(whole))?
+            self.follow(folder, Climb::Refuse)
+                .map_err(|e| e.of(whole))?
         };
         if place.len() > path::PATH_MAX {
             return Err(Error::Path {
@@ -320,7 +317,10 @@ fn merge(old: &mut Dir, new: Dir) {
 
 /// Iterator of [`Tree::walk`]: (path, entry).
 pub struct Walk<'a> {
-    stack: Vec<(Vec<u8>, std::collections::btree_map::Iter<'a, Box<[u8]>, Node>)>,
+    stack: Vec<(
+        Vec<u8>,
+        std::collections::btree_map::Iter<'a, Box<[u8]>, Node>,
+    )>,
 }
 
 impl<'a> Walk<'a> {

@@ -71,7 +71,8 @@ fn fill(into: &mut Dir, dir: &Path, linked: &mut Linked) -> Result<(), Error> {
             }
             Node::Leaf(leaf)
         };
-        into.entries.insert(entry.file_name().as_bytes().into(), node);
+        into.entries
+            .insert(entry.file_name().as_bytes().into(), node);
     }
     Ok(())
 }
@@ -169,7 +170,10 @@ mod tests {
         assert!(Arc::ptr_eq(f, g));
         assert_eq!(f.meta, Meta::root(0o4750));
         assert_eq!(f.as_file().unwrap().read().unwrap(), b"text");
-        assert_eq!(tree.get("l").unwrap().as_symlink(), Some(&b"../nowhere"[..]));
+        assert_eq!(
+            tree.get("l").unwrap().as_symlink(),
+            Some(&b"../nowhere"[..])
+        );
     }
 
     #[test]
