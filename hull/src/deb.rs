@@ -225,7 +225,7 @@ impl Entry<'_> {
                 reason: format!("{} bytes, at most {max} are accepted", self.size),
             });
         }
-        // Not reserved from the header: a short file can claim any size.
+        // Grown as it comes: a short file can claim any size in its header.
         let mut bytes = Vec::new();
         let read = self.inner.read_to_end(&mut bytes);
         let whole = read.and_then(|n| match n as u64 == self.size {
@@ -237,6 +237,7 @@ impl Entry<'_> {
             what: self.path.display().to_string(),
             source,
         })?;
+        bytes.shrink_to_fit();
         Ok(bytes)
     }
 }

@@ -8,6 +8,7 @@
 //! kernel/drivers/net/ethernet/  a folder and all below it
 //! kernel/fs/*/nls_utf8          paths, by a shell pattern
 //! !kernel/drivers/md/dm-vdo/    not these, of what the lines above chose
+//! ?aesni_intel                  if the package has it; else no error
 //! @default                      all lines of Hullkit's own list
 //! ```
 //!
@@ -70,10 +71,10 @@ impl Pattern {
         }
     }
 
-    /// The text of a line without `!`; the error is a reason.
+    /// The text of a line without `!` or `?`; the error is a reason.
     fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("a `!` without a pattern".to_owned());
+            return Err("a `!` or `?` without a pattern".to_owned());
         }
         if text.contains(char::is_whitespace) {
             return Err(format!("`{text}`: one pattern a line"));
@@ -164,9 +165,10 @@ fn parse_lines(list: &str, text: &str, required: bool) -> Result<Vec<Line>, Erro
         if line.is_empty() {
             continue;
         }
-        let (exclude, text) = match line.strip_prefix('!') {
-            Some(text) => (true, text.trim_start()),
-            None => (false, line),
+        let (exclude, required, text) = match line.split_at_checked(1) {
+            Some(("!", text)) => (true, required, text.trim_start()),
+            Some(("?", text)) => (false, false, text.trim_start()),
+            _ => (false, required, line),
         };
         let pattern = Pattern::parse(text).map_err(|reason| Error::List {
             list: list.to_owned(),
@@ -222,6 +224,7 @@ mod tests {
             ("kernel/*/e1000", &["e1000"]),
             ("\n# all of md\nkernel/drivers/md/\n!dm-vdo\n", &["dm_mod"]),
             ("ext4", &[]),
+            ("?vedth\n? veth", &["veth"]),
             (
                 "@default\nnls_utf8",
                 &["veth", "e1000", "dm_mod", "nls_utf8"],
@@ -244,7 +247,7 @@ mod tests {
                 "my.list:1: matches no module of the package",
             ),
             ("veth e1000", "my.list:1: `veth e1000`: one pattern a line"),
-            ("!", "my.list:1: a `!` without a pattern"),
+            ("!", "my.list:1: a `!` or `?` without a pattern"),
             (
                 "@all",
                 "my.list:1: `@all`: a name, a path such as `kernel/fs/xfs/`, or `@default`",
@@ -256,6 +259,14 @@ mod tests {
         ] {
             assert_eq!(chosen(list).unwrap_err(), expected);
         }
+    }
+
+    #[test]
+    fn the_virtio_list_parses() {
+        let list = include_str!("../modules/virtio.list");
+        assert!(
+            matches!(Selection::parse("x", list), Ok(Selection::List { lines, .. }) if lines.len() > 20)
+        );
     }
 
     #[test]
