@@ -178,7 +178,7 @@ const FILE_KEYS: &[&str] = &[
     "uid",
 ];
 
-fn file(
+pub(super) fn file(
     r: &mut Reader,
     node: &Node,
     field: &str,
@@ -227,7 +227,7 @@ fn shadowed(path: &str) -> Option<&'static str> {
 }
 
 /// A path in the image, without slashes around it.
-fn file_path(r: &mut Reader, node: &Node, field: &str) -> Option<String> {
+pub(super) fn file_path(r: &mut Reader, node: &Node, field: &str) -> Option<String> {
     let text = r.text(node, field)?;
     let path: Vec<&str> = text
         .split('/')

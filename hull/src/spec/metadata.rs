@@ -43,7 +43,8 @@ pub(super) fn append(whole: &mut Value, file: &Node) {
     }
 }
 
-fn value(node: &Node) -> Value {
+/// The node as JSON.
+pub(super) fn value(node: &Node) -> Value {
     match &node.kind {
         Kind::Null => Value::Null,
         Kind::Bool(b) => Value::Bool(*b),

@@ -17,6 +17,7 @@ mod metadata;
 mod node;
 mod place;
 mod read;
+pub mod recipe;
 mod resources;
 mod supervise;
 mod text;
