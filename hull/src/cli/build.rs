@@ -1,19 +1,113 @@
 //! `hull build`.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::Global;
+use crate::arch::Arch;
+use crate::assemble::assemble;
+use crate::output::{self, Compression, Format, Target};
+use crate::source::Finder;
+use crate::spec;
+use crate::store::Store;
 
 /// The options of `hull build`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What to make, separated by commas: kernel+initrd, tar
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_delimiter = ',',
+        default_value = "kernel+initrd"
+    )]
+    format: Vec<Format>,
+    /// Where the results go
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// What the results' names begin with [default: the first file's name without its suffix]
+    #[arg(long)]
+    name: Option<String>,
+    /// For which architecture
+    #[arg(long, default_value_t = Arch::host())]
+    arch: Arch,
+    /// The initrd's compression: none, lz4, zstd or gzip
+    #[arg(long, value_name = "HOW", default_value_t)]
+    compress: Compression,
+    /// The folder of the guest's programs [default: ../guest/ARCH beside hull]
+    #[arg(long, value_name = "DIR", env = "HULL_GUEST")]
+    guest: Option<PathBuf>,
+    /// YAML files; several are appended to one
+    #[arg(required = true, value_name = "FILE.yml")]
+    files: Vec<PathBuf>,
+}
 
 /// Carries it out.
 ///
 /// # Errors
-/// It is not in this version.
-pub fn run(_global: &Global, _args: &Args) -> Result<ExitCode> {
-    bail!("build: not in this version")
+/// The YAML or an image is not as it should be, or the results cannot be
+/// written. Nothing is written then.
+pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
+    let name = name(args)?;
+    let texts = read(&args.files)?;
+    let sources: Vec<_> = texts
+        .iter()
+        .map(|(name, text)| spec::Source { name, text })
+        .collect();
+    let spec = spec::parse(&sources)?;
+    let store = Store::at(global.store.as_deref())?;
+    let finder = Finder {
+        store: &store,
+        arch: args.arch,
+        spool: &std::env::temp_dir(),
+    };
+    let system = assemble(&spec, &finder, args.guest.as_deref())?;
+    for note in &system.notes {
+        // Who closed standard error does not want to know.
+        let _ = writeln!(std::io::stderr(), "hull: note: {note}");
+    }
+    let mut formats = args.format.clone();
+    formats.sort_unstable();
+    formats.dedup();
+    let target = Target {
+        dir: &args.dir,
+        name: &name,
+        compression: args.compress,
+    };
+    for path in output::write(&system, &formats, &target)? {
+        let _ = writeln!(std::io::stdout(), "{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn name(args: &Args) -> Result<String> {
+    let name = match (&args.name, args.files.first()) {
+        (Some(name), _) => name.clone(),
+        (None, Some(file)) => stem(file),
+        (None, None) => String::new(),
+    };
+    if name.is_empty() || name.contains('/') {
+        bail!("--name: {name:?} cannot begin a file's name");
+    }
+    Ok(name)
+}
+
+fn stem(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// Each file's name and text.
+fn read(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>> {
+    files
+        .iter()
+        .map(|path| {
+            let name = path.display().to_string();
+            let text = std::fs::read(path).with_context(|| name.clone())?;
+            Ok((name, text))
+        })
+        .collect()
 }
