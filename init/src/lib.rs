@@ -14,6 +14,7 @@ pub mod error;
 pub mod event_loop;
 pub mod hullctl;
 pub mod klog;
+pub mod last_resort;
 pub mod log;
 pub mod modules;
 pub mod net;

@@ -3,15 +3,21 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{boot, event_loop, klog, plan, shutdown};
+use crate::{boot, event_loop, klog, last_resort, plan, shutdown};
 
 /// Runs the machine. Returns only where `reboot(2)` fails, to a kernel that
 /// then panics.
 pub fn main() -> ExitCode {
+    let started = event_loop::now();
+    last_resort::install();
+    // 1. What the kernel leaves to us: mounts, modules, settings.
     let booted = boot::run();
     klog::open();
+    // 2. What the image wants to run.
     let plan = plan::load(Path::new("/"));
-    let end = event_loop::run(booted, plan);
+    // 3. It runs, until somebody wants the machine to end.
+    let end = event_loop::run(started, booted, plan);
+    // 4. Nothing is written any more when the power goes.
     shutdown::run(end);
     ExitCode::FAILURE
 }

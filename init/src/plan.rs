@@ -30,6 +30,8 @@ pub struct Entry {
     pub section: Section,
     /// The bundle's name: `000-dhcp`, `web`.
     pub name: String,
+    /// How it is supervised; the defaults if that cannot be read.
+    pub supervision: Supervision,
     /// Its bundle, or why there is none.
     pub bundle: Result<Bundle, Error>,
 }
@@ -60,12 +62,6 @@ impl Bundle {
     pub fn rootfs(&self) -> PathBuf {
         self.dir.join(layout::ROOTFS)
     }
-
-    /// How it is supervised.
-    #[must_use]
-    pub fn supervision(&self) -> &Supervision {
-        &self.runtime.supervision
-    }
 }
 
 /// The order in which the sections take their turns.
@@ -78,11 +74,10 @@ pub fn load(root: &Path) -> Plan {
     for section in ORDER {
         let dir = section.dir(root);
         match names(&dir) {
-            Ok(names) => plan.entries.extend(names.into_iter().map(|name| Entry {
-                section,
-                bundle: read_bundle(section, &dir.join(&name), &name),
-                name,
-            })),
+            Ok(names) => {
+                let entries = names.into_iter().map(|name| read(section, &dir, name));
+                plan.entries.extend(entries);
+            }
             Err(error) => plan.problems.push(error),
         }
     }
@@ -120,7 +115,31 @@ struct Linux {
     cgroups_path: Option<String>,
 }
 
-fn read_bundle(section: Section, dir: &Path, name: &str) -> Result<Bundle, Error> {
+fn read(section: Section, dir: &Path, name: String) -> Entry {
+    let dir = dir.join(&name);
+    // A broken `config.json` does not change what its failure means.
+    let runtime = RuntimeConfig::read(&dir);
+    let supervision = runtime.as_ref().map_or_else(
+        |_| Supervision::default(),
+        |runtime| runtime.supervision.clone(),
+    );
+    let bundle = runtime
+        .map_err(Error::from)
+        .and_then(|runtime| read_bundle(section, &dir, &name, runtime));
+    Entry {
+        section,
+        name,
+        supervision,
+        bundle,
+    }
+}
+
+fn read_bundle(
+    section: Section,
+    dir: &Path,
+    name: &str,
+    runtime: RuntimeConfig,
+) -> Result<Bundle, Error> {
     let path = dir.join(layout::CONFIG_JSON);
     let text = fs::read(&path).map_err(Error::path("read", &path))?;
     let config: Config = serde_json::from_slice(&text).map_err(|source| Error::Json {
@@ -136,7 +155,7 @@ fn read_bundle(section: Section, dir: &Path, name: &str) -> Result<Bundle, Error
         cgroup: cgroup(&id, cgroups_path.as_deref(), &path)?,
         id,
         writable: dir.join(layout::LOWER).is_dir(),
-        runtime: RuntimeConfig::read(dir)?,
+        runtime,
     })
 }
 

@@ -1,11 +1,378 @@
-//! The event loop of PID 1.
+//! The event loop of PID 1: one thread that waits in one place, tells the core
+//! what happened ([`Event`]) and does what it says ([`Action`]). It decides
+//! nothing.
+//!
+//! Nothing here blocks: the OCI runtime is a child whose end is an event, the
+//! sockets do not wait, and the one wait (`epoll_wait(2)`) is as long as the
+//! core's next deadline allows. Only [`Shell::reap`] waits for children, and
+//! always until there are none left.
 
+mod cgroup;
+mod container;
+mod log_link;
+mod output;
+mod poller;
+mod report;
+mod requests;
+mod runtime;
+mod signals;
+
+use std::collections::VecDeque;
+
+use hullkit_bundle::control::{self as protocol, ErrorCode, Reply};
+use nix::sys::epoll::EpollFlags;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
+
+use crate::Error;
 use crate::boot::Booted;
+use crate::control::Server;
+use crate::klog::{Level, Line};
 use crate::plan::Plan;
-use crate::supervise::End;
+use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Kind, Refusal, Spec, Time};
+use crate::sys::{signals::Signals, wait};
 
-/// Runs the plan to the machine's end.
+use container::{Container, Progress};
+use log_link::LogLink;
+use poller::{Poller, Token};
+pub(crate) use signals::{Meaning, meaning as meaning_of, numbers as signal_numbers};
+
+/// Runs the plan to the machine's end. PID 1 began at `started`.
 #[must_use]
-pub fn run(_booted: Booted, _plan: Plan) -> End {
-    End::Poweroff
+pub fn run(started: Time, booted: Booted, plan: Plan) -> End {
+    let (poller, signals) = match open() {
+        Ok(opened) => opened,
+        // Without them nothing can be supervised.
+        Err(error) => {
+            problem(&error.to_string());
+            return End::Reboot;
+        }
+    };
+    let mut shell = Shell::new(started, booted, plan, poller);
+    shell.feed(Event::Begin);
+    loop {
+        if let Some(end) = shell.end {
+            return end;
+        }
+        let timeout = shell.core.deadline().map(|deadline| deadline.from(now()));
+        for (token, flags) in shell.poller.wait(timeout) {
+            shell.happened(token, flags, &signals);
+        }
+        shell.feed(Event::Tick);
+    }
+}
+
+/// What must be open before the first child is started: its end must not be
+/// missed.
+fn open() -> Result<(Poller, Signals), Error> {
+    let signals = Signals::open(&signal_numbers()).map_err(Error::os("open", "signalfd"))?;
+    let poller = Poller::new().map_err(Error::os("open", "epoll"))?;
+    poller
+        .watch(&signals, Token::Signals, EpollFlags::EPOLLIN)
+        .map_err(Error::os("watch", "signalfd"))?;
+    // Ctrl-Alt-Del becomes a signal. Not possible in a container.
+    if let Err(error) = nix::sys::reboot::set_cad_enabled(false) {
+        problem(&format!("ctrl-alt-del: {error}"));
+    }
+    Ok((poller, signals))
+}
+
+/// The moment, by the clock that goes on while the machine is suspended.
+#[must_use]
+pub fn now() -> Time {
+    let Ok(time) = clock_gettime(ClockId::CLOCK_BOOTTIME) else {
+        // The clock is there since Linux 2.6.39.
+        return Time::default();
+    };
+    let ms = time.tv_sec() * 1000 + time.tv_nsec() / 1_000_000;
+    Time(u64::try_from(ms).unwrap_or(0))
+}
+
+/// Something went wrong that has no entry of its own.
+fn problem(what: &str) {
+    Line::new(Level::Error, "init", "problem")
+        .with("error", what)
+        .write();
+}
+
+/// All that the loop holds.
+struct Shell {
+    core: Core,
+    /// In the order of the core's entries; none for the log process and for
+    /// what cannot be started.
+    containers: Vec<Option<Container>>,
+    poller: Poller,
+    /// None if the socket could not be opened.
+    control: Option<Server>,
+    log: LogLink,
+    /// The log process's entry.
+    log_id: EntryId,
+    system: protocol::System,
+    actions: Vec<Action>,
+    end: Option<End>,
+}
+
+impl Shell {
+    fn new(started: Time, booted: Booted, plan: Plan, poller: Poller) -> Self {
+        let mut problems = booted.problems;
+        problems.extend(plan.problems.iter().map(ToString::to_string));
+        let mut specs = Vec::with_capacity(plan.entries.len() + 1);
+        let mut containers = Vec::with_capacity(plan.entries.len() + 1);
+        for entry in plan.entries {
+            specs.push(Spec {
+                kind: Kind::from(entry.section),
+                name: entry.name,
+                supervision: entry.supervision,
+                error: entry.bundle.as_ref().err().map(ToString::to_string),
+            });
+            containers.push(entry.bundle.ok().map(Container::new));
+        }
+        let log_id = EntryId(specs.len());
+        specs.push(Spec::log());
+        containers.push(None);
+        let mut note = |error: Error| problems.push(error.to_string());
+        let control = Server::open().map_err(&mut note).ok();
+        let log = LogLink::new().unwrap_or_else(|error| {
+            note(error);
+            LogLink::broken()
+        });
+        if let Some(server) = &control
+            && let Err(error) = poller.watch(server.listener(), Token::Control, EpollFlags::EPOLLIN)
+        {
+            note(Error::os("watch", "control socket")(error));
+        }
+        for problem_line in &problems {
+            problem(problem_line);
+        }
+        let system = protocol::System {
+            kernel: nix::sys::utsname::uname()
+                .map(|name| name.release().to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            init_ms: started.0,
+            problems,
+            ..protocol::System::default()
+        };
+        Self {
+            core: Core::new(specs),
+            containers,
+            poller,
+            control,
+            log,
+            log_id,
+            system,
+            actions: Vec::new(),
+            end: None,
+        }
+    }
+
+    fn happened(&mut self, token: Token, flags: EpollFlags, signals: &Signals) {
+        match token {
+            Token::Signals => {
+                while let Some(signal) = signals.next() {
+                    match signals::meaning(signal) {
+                        Some(Meaning::Child) => self.reap(),
+                        Some(Meaning::Shutdown(end)) => self.feed(Event::Shutdown(end)),
+                        None => {}
+                    }
+                }
+            }
+            Token::Control => self.accept(),
+            Token::Log => self.tell_log(),
+            Token::Client(slot) => self.serve(slot, flags),
+        }
+    }
+
+    /// Tells the core, and does what it says, and tells it what came of that.
+    fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let mut actions = std::mem::take(&mut self.actions);
+            self.core.step(event, now(), &mut actions);
+            for action in actions.drain(..) {
+                events.extend(self.act(action));
+            }
+            self.actions = actions;
+        }
+    }
+
+    /// Does `action`. An event, if something came of it at once.
+    fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Start(id) => return self.start(id),
+            Action::Clean(id) => return self.clean(id),
+            Action::Signal(id, signal) => {
+                self.on_container(id, |container| container.signal(signal));
+            }
+            Action::Kill(id) => self.on_container(id, Container::kill),
+            Action::Report(id, report) => {
+                if let Some(entry) = self.core.entry(id) {
+                    report::entry(entry.spec().kind, &entry.spec().name, &report).write();
+                }
+            }
+            Action::System(state) => report::system(state).write(),
+            Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
+            Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
+            Action::Finish(end) => self.end = Some(end),
+        }
+        None
+    }
+
+    fn container(&mut self, id: EntryId) -> Option<&mut Container> {
+        self.containers.get_mut(id.0).and_then(Option::as_mut)
+    }
+
+    fn on_container(&mut self, id: EntryId, act: impl FnOnce(&mut Container) -> Result<(), Error>) {
+        if let Some(container) = self.container(id)
+            && let Err(error) = act(container)
+        {
+            problem(&error.to_string());
+        }
+    }
+
+    fn start(&mut self, id: EntryId) -> Option<Event> {
+        if id == self.log_id {
+            return Some(self.start_log());
+        }
+        let started = match self.container(id) {
+            Some(container) => container.start().map_err(|error| error.to_string()),
+            None => Err("there is no bundle".to_owned()),
+        };
+        self.tell_log();
+        started
+            .err()
+            .map(|error| Event::StartFailed { entry: id, error })
+    }
+
+    fn clean(&mut self, id: EntryId) -> Option<Event> {
+        let cleaned = match self.container(id) {
+            Some(container) => container.clean(),
+            None => Ok(()),
+        };
+        cleaned.err().map(|error| Event::Cleaned {
+            entry: id,
+            error: Some(error.to_string()),
+        })
+    }
+
+    fn start_log(&mut self) -> Event {
+        let entry = self.log_id;
+        match self.log.start() {
+            Ok(pid) => {
+                for container in self.containers.iter_mut().flatten() {
+                    if let Some(output) = &mut container.output {
+                        output.handed = false;
+                    }
+                }
+                self.watch_log();
+                self.tell_log();
+                Event::Started {
+                    entry,
+                    pid: pid.as_raw(),
+                }
+            }
+            Err(error) => Event::StartFailed {
+                entry,
+                error: error.to_string(),
+            },
+        }
+    }
+
+    fn watch_log(&self) {
+        let flags = EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        if let Some(socket) = self.log.socket()
+            && let Err(error) = self.poller.watch(socket, Token::Log, flags)
+        {
+            problem(&format!("watch log process: {error}"));
+        }
+    }
+
+    /// What the log process does not take now it gets when there is room, or
+    /// when there is a new one.
+    fn tell_log(&mut self) {
+        let _told_later = self.log.tell(self.containers.iter_mut().flatten());
+    }
+
+    /// Reaps until no child is left that has ended.
+    fn reap(&mut self) {
+        while let Some((pid, how)) = wait::reap(None) {
+            self.reaped(pid, how);
+        }
+    }
+
+    fn reaped(&mut self, pid: Pid, how: How) {
+        if self.reaped_known(pid, how) {
+            return;
+        }
+        // It may be a container's first process that did not outlive its
+        // runtime. Then the runtime has ended too, as that is how it came to
+        // us, and its end tells us whose process this was.
+        let mut launching = self
+            .containers
+            .iter()
+            .flatten()
+            .filter_map(Container::launching);
+        let ended: Vec<_> = launching
+            .by_ref()
+            .filter_map(|runtime| wait::reap(Some(runtime)))
+            .collect();
+        if ended.is_empty() {
+            return;
+        }
+        for (runtime, how) in ended {
+            self.reaped_known(runtime, how);
+        }
+        self.reaped_known(pid, how);
+    }
+
+    /// Whether `pid` was a process that we know.
+    fn reaped_known(&mut self, pid: Pid, how: How) -> bool {
+        let event = if self.log.is_process(pid) {
+            self.log.ended();
+            let ending = Ending { how, oom: false };
+            Some(Event::Ended {
+                entry: self.log_id,
+                ending,
+            })
+        } else if let Some((entry, container)) = self.find(|c| c.is_runtime(pid)) {
+            event_of(entry, container.runtime_ended(how))
+        } else if let Some((entry, container)) = self.find(|c| c.is_process(pid)) {
+            container
+                .process_ended(how)
+                .map(|ending| Event::Ended { entry, ending })
+        } else {
+            return false;
+        };
+        self.tell_log();
+        if let Some(event) = event {
+            self.feed(event);
+        }
+        true
+    }
+
+    fn find(&mut self, is: impl Fn(&Container) -> bool) -> Option<(EntryId, &mut Container)> {
+        let containers = self.containers.iter_mut().enumerate();
+        let mut containers =
+            containers.filter_map(|(index, c)| Some((EntryId(index), c.as_mut()?)));
+        containers.find(|(_, container)| is(container))
+    }
+}
+
+fn event_of(entry: EntryId, progress: Progress) -> Option<Event> {
+    match progress {
+        Progress::None => None,
+        Progress::Started(pid) => Some(Event::Started {
+            entry,
+            pid: pid.as_raw(),
+        }),
+        Progress::StartFailed(error) => Some(Event::StartFailed { entry, error }),
+        Progress::Cleaned(error) => Some(Event::Cleaned { entry, error }),
+    }
+}
+
+fn refused(refusal: Refusal) -> Reply {
+    let (code, message) = match refusal {
+        Refusal::Failed(message) => (ErrorCode::Failed, message),
+        Refusal::NotNow(message) => (ErrorCode::NotNow, message),
+    };
+    Reply::Error { code, message }
 }

@@ -1,5 +1,7 @@
 //! The log process.
 
+pub mod message;
+
 use std::process::ExitCode;
 
 /// The name that PID 1 starts it by.

@@ -1,12 +1,245 @@
-//! The pure core of the supervision.
+//! The pure core of the supervision: [`Core::step`] takes an event and the
+//! moment, and says what to do. It does no I/O, has no clock and makes no
+//! system call. `docs/supervision.md` tells its rules to people.
+//!
+//! The shell ([`crate::event_loop`]) owes it three things: each
+//! [`Action::Start`] is answered by one [`Event::Started`] or
+//! [`Event::StartFailed`], each start that came about by one [`Event::Ended`],
+//! and each [`Action::Clean`] by one [`Event::Cleaned`]; and it calls with
+//! [`Event::Tick`] when [`Core::deadline`] has come.
 
-/// How the machine ends.
+mod action;
+mod backoff;
+mod entry;
+mod event;
+mod order;
+mod request;
+mod restart;
+mod sequence;
+mod services;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use action::{Action, End, Ended, Refusal, Report, SystemState};
+pub use entry::{CLEAN_TIMEOUT, Entry, KILL_TIMEOUT, ONSHUTDOWN_TIMEOUT, START_TIMEOUT, State};
+pub use event::{Ask, Ending, Event, How, RequestId};
+pub use spec::{EntryId, Kind, Spec};
+pub use time::Time;
+
+use entry::Step;
+
+/// The state of the whole machine.
+#[derive(Debug)]
+pub struct Core {
+    entries: Vec<Entry>,
+    phase: Phase,
+    onboot_done: Option<Time>,
+    services_up: Option<Time>,
+}
+
+/// Where the machine is between its two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Power off.
-    Poweroff,
-    /// Reboot.
-    Reboot,
-    /// Stop, and stay so.
-    Halt,
+enum Phase {
+    /// Before [`Event::Begin`].
+    Idle,
+    /// The onboot entries run, one after another.
+    Onboot,
+    /// The services run.
+    Services,
+    /// An onboot entry said that nothing further is to be started.
+    Held,
+    /// What runs is being stopped.
+    Stopping(Way),
+    /// The onshutdown entries run, one after another.
+    Onshutdown(Way),
+    /// [`Action::Finish`] was said.
+    Over(End),
+}
+
+/// The way down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Way {
+    /// Where it leads.
+    end: End,
+    /// Whether it was asked for twice: nothing is given time to stop.
+    forced: bool,
+}
+
+impl Core {
+    /// The core of a machine with these entries, none of them started.
+    #[must_use]
+    pub fn new(specs: Vec<Spec>) -> Self {
+        let deps = order::resolve(&specs);
+        let entries = specs.into_iter().zip(deps).enumerate();
+        let entries = entries.map(|(index, (mut spec, deps))| {
+            let deps = deps.unwrap_or_else(|error| {
+                spec.error.get_or_insert(error);
+                order::Deps::default()
+            });
+            Entry::new(EntryId(index), spec, deps)
+        });
+        Self {
+            entries: entries.collect(),
+            phase: Phase::Idle,
+            onboot_done: None,
+            services_up: None,
+        }
+    }
+
+    /// All entries, in the order that they were given in.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One entry.
+    #[must_use]
+    pub fn entry(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.get(id.0)
+    }
+
+    /// The state of the machine as a whole.
+    #[must_use]
+    pub fn system(&self) -> SystemState {
+        match self.phase {
+            Phase::Idle | Phase::Onboot => SystemState::Booting,
+            Phase::Services => SystemState::Running,
+            Phase::Held => SystemState::Stopped,
+            Phase::Stopping(way) | Phase::Onshutdown(way) => SystemState::Stopping(way.end),
+            Phase::Over(end) => SystemState::Stopping(end),
+        }
+    }
+
+    /// When the last onboot entry had ended.
+    #[must_use]
+    pub fn onboot_done(&self) -> Option<Time> {
+        self.onboot_done
+    }
+
+    /// When each service had been started once, or had failed to.
+    #[must_use]
+    pub fn services_up(&self) -> Option<Time> {
+        self.services_up
+    }
+
+    /// When [`Event::Tick`] is due, if nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        self.entries.iter().filter_map(Entry::deadline).min()
+    }
+
+    /// Takes `event`, which happened at `now`, and appends what is to be done
+    /// to `out`. `now` is never before that of an earlier call.
+    pub fn step(&mut self, event: Event, now: Time, out: &mut Vec<Action>) {
+        let mut step = Step { now, out };
+        self.take(event, &mut step);
+        for entry in &mut self.entries {
+            entry.expire(&mut step);
+        }
+        while self.advance(&mut step) {}
+    }
+
+    fn take(&mut self, event: Event, step: &mut Step<'_>) {
+        match event {
+            Event::Begin => self.begin(step),
+            Event::Tick => {}
+            Event::Started { entry, pid } => self.with(entry, |e| e.started(pid, step)),
+            Event::StartFailed { entry, error } => {
+                self.with(entry, |e| e.start_failed(error, step));
+            }
+            Event::Ended { entry, ending } => self.with(entry, |e| e.ended(ending, step)),
+            Event::Cleaned { entry, error } => self.with(entry, |e| e.cleaned(error, step)),
+            Event::Request { id, ask, entry } => self.request(id, ask, entry, step),
+            Event::Shutdown(end) => self.shut_down(end, step),
+        }
+    }
+
+    fn with(&mut self, id: EntryId, act: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            act(entry);
+        }
+    }
+
+    fn begin(&mut self, step: &mut Step<'_>) {
+        if self.phase == Phase::Idle {
+            self.enter(Phase::Onboot, step);
+            for entry in &mut self.entries {
+                entry.announce(step);
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, step: &mut Step<'_>) {
+        let before = self.system();
+        let idle = self.phase == Phase::Idle;
+        self.phase = phase;
+        if idle || before != self.system() {
+            step.out.push(Action::System(self.system()));
+        }
+    }
+
+    /// Does one thing that the machine's phase lets happen now. Whether there
+    /// may be another.
+    fn advance(&mut self, step: &mut Step<'_>) -> bool {
+        match self.phase {
+            Phase::Idle | Phase::Over(_) => false,
+            Phase::Onboot => self.start_log(step) || self.advance_onboot(step),
+            Phase::Services => {
+                self.start_log(step) || self.start_services(step) || self.note_services_up(step)
+            }
+            Phase::Held => self.start_log(step) || self.start_services(step),
+            Phase::Stopping(way) => self.start_log(step) || self.advance_stopping(way, step),
+            Phase::Onshutdown(way) => self.start_log(step) || self.advance_onshutdown(way, step),
+        }
+    }
+
+    fn start_log(&mut self, step: &mut Step<'_>) -> bool {
+        let log = self
+            .entries
+            .iter_mut()
+            .find(|entry| entry.spec.kind == Kind::Log && entry.can_start());
+        log.is_some_and(|log| {
+            log.start(step);
+            true
+        })
+    }
+
+    /// The way down begins, or is asked for once more.
+    fn shut_down(&mut self, end: End, step: &mut Step<'_>) {
+        match self.phase {
+            Phase::Over(_) => {}
+            Phase::Stopping(way) | Phase::Onshutdown(way) if way.forced => self.finish(end, step),
+            Phase::Stopping(_) => {
+                self.enter(Phase::Stopping(Way { end, forced: true }), step);
+                self.kill_all(step);
+            }
+            Phase::Onshutdown(_) => {
+                self.enter(Phase::Onshutdown(Way { end, forced: true }), step);
+                self.kill_all(step);
+            }
+            Phase::Idle | Phase::Onboot | Phase::Services | Phase::Held => {
+                self.enter(Phase::Stopping(Way { end, forced: false }), step);
+                for entry in self.entries.iter_mut() {
+                    if matches!(entry.spec.kind, Kind::Onboot | Kind::Service) {
+                        entry.settle("the machine is going down", step);
+                    }
+                }
+            }
+        }
+    }
+
+    fn kill_all(&mut self, step: &mut Step<'_>) {
+        for entry in self.entries.iter_mut() {
+            if entry.spec.kind != Kind::Log {
+                entry.stop(true, step);
+            }
+        }
+    }
+
+    fn finish(&mut self, end: End, step: &mut Step<'_>) {
+        self.enter(Phase::Over(end), step);
+        step.out.push(Action::Finish(end));
+    }
 }

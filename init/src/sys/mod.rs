@@ -6,4 +6,8 @@ mod early;
 pub mod environment;
 #[cfg(test)]
 pub mod fnmatch;
+pub mod pidfd;
 pub mod rtc;
+pub mod signals;
+pub mod spawn;
+pub mod wait;

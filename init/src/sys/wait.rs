@@ -24,3 +24,11 @@ pub fn reap(child: Option<Pid>) -> Option<(Pid, How)> {
     };
     Some((Pid::from_raw(pid), how))
 }
+
+/// Whether there is a child at all, ended or not.
+#[must_use]
+pub fn has_children() -> bool {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: no result is asked for, which Linux allows.
+    unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), flags) == 0 }
+}

@@ -1,0 +1,42 @@
+//! Listening unix sockets that only uid 0 can use.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use nix::sys::socket::{getsockopt, sockopt};
+
+use crate::Error;
+
+/// A listening socket at `path` that does not block, in place of whatever is
+/// there.
+///
+/// # Errors
+/// What could not be done with the path.
+pub fn listen(path: &str) -> Result<UnixListener, Error> {
+    if let Some(dir) = Path::new(path).parent() {
+        fs::create_dir_all(dir).map_err(Error::path("mkdir", dir))?;
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::os("remove", path)(error));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(Error::os("bind", path))?;
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, mode).map_err(Error::os("chmod", path))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(Error::os("listen", path))?;
+    Ok(listener)
+}
+
+/// Whether the process at the other end was of uid 0 when it connected
+/// (`SO_PEERCRED`, unix(7)). Root of a user namespace has another uid here.
+#[must_use]
+pub fn is_root(stream: &UnixStream) -> bool {
+    getsockopt(stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == 0)
+}

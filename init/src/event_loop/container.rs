@@ -1,0 +1,233 @@
+//! A container, as the loop sees it: what is being done with it, and the first
+//! process while it runs.
+
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::cgroup;
+use super::output::Output;
+use super::runtime::{self, Call};
+use crate::supervise::{Ending, How};
+use crate::sys::pidfd;
+use crate::sys::spawn::Streams;
+use crate::{Error, bundle_setup, plan::Bundle};
+
+/// An entry's container.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) bundle: Bundle,
+    /// Its standard streams, from the first start on.
+    pub(super) output: Option<Output>,
+    /// The runtime, while it works for this container.
+    job: Option<Job>,
+    process: Option<Process>,
+}
+
+/// The runtime at work.
+#[derive(Clone, Copy, Debug)]
+struct Job {
+    call: Call,
+    runtime: Pid,
+}
+
+/// A container's first process.
+#[derive(Debug)]
+struct Process {
+    pid: Pid,
+    /// Signals go through this; none if it had ended by then.
+    pidfd: Option<OwnedFd>,
+    /// Whether the core knows it.
+    announced: bool,
+}
+
+/// What came of the end of a process.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// Nothing that the core need know.
+    None,
+    /// It runs.
+    Started(Pid),
+    /// It could not be started.
+    StartFailed(String),
+    /// What there was of it is gone, up to this.
+    Cleaned(Option<String>),
+}
+
+impl Container {
+    pub(super) fn new(bundle: Bundle) -> Self {
+        Self {
+            bundle,
+            output: None,
+            job: None,
+            process: None,
+        }
+    }
+
+    /// Begins a start. Its end is that of the runtime.
+    pub(super) fn start(&mut self) -> Result<(), Error> {
+        bundle_setup::prepare(&self.bundle)?;
+        let call = if bundle_setup::needs_pid(&self.bundle) {
+            Call::Create
+        } else {
+            Call::Run
+        };
+        let output = match &mut self.output {
+            Some(output) => output,
+            empty => empty.insert(Output::new().map_err(Error::os("pipe", &self.bundle.id))?),
+        };
+        let (stdout, stderr) = output
+            .writers()
+            .map_err(Error::os("dup", &self.bundle.id))?;
+        let streams = Streams {
+            stdin: None,
+            stdout: Some(stdout),
+            stderr: Some(stderr),
+        };
+        self.call(call, streams)
+    }
+
+    fn call(&mut self, call: Call, streams: Streams) -> Result<(), Error> {
+        // One that is left over has had its time.
+        self.kill_runtime();
+        let runtime = runtime::call(call, &self.bundle, streams)?;
+        self.job = Some(Job { call, runtime });
+        Ok(())
+    }
+
+    fn call_quietly(&mut self, call: Call) -> Result<(), Error> {
+        let streams = Streams {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        };
+        self.call(call, streams)
+    }
+
+    /// The runtime that is starting it, if there is one.
+    pub(super) fn launching(&self) -> Option<Pid> {
+        self.job
+            .filter(|job| job.call != Call::Delete)
+            .map(|job| job.runtime)
+    }
+
+    /// Whether `pid` is the runtime at work for it.
+    pub(super) fn is_runtime(&self, pid: Pid) -> bool {
+        self.job.is_some_and(|job| job.runtime == pid)
+    }
+
+    /// Whether `pid` is its first process.
+    pub(super) fn is_process(&self, pid: Pid) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.pid == pid)
+    }
+
+    /// The runtime has ended.
+    pub(super) fn runtime_ended(&mut self, how: How) -> Progress {
+        let Some(job) = self.job.take() else {
+            return Progress::None;
+        };
+        if how != How::Exited(0) {
+            let error = runtime::failure(job.call, &self.bundle, how);
+            return match job.call {
+                Call::Delete => self.release(Some(error)),
+                Call::Run | Call::Create | Call::Start => Progress::StartFailed(error),
+            };
+        }
+        let done = match job.call {
+            Call::Run => self.adopt().map(|pid| self.announce(pid)),
+            Call::Create => self.adopt().and_then(|pid| self.go_on(pid)),
+            Call::Start => Ok(match self.process.as_ref().map(|process| process.pid) {
+                Some(pid) => self.announce(pid),
+                None => Progress::StartFailed("ended before it was started".to_owned()),
+            }),
+            Call::Delete => Ok(self.release(None)),
+        };
+        done.unwrap_or_else(|error| Progress::StartFailed(error.to_string()))
+    }
+
+    /// Takes the process that the runtime has left to us.
+    fn adopt(&mut self) -> Result<Pid, Error> {
+        let pid = runtime::read_pid(&self.bundle)?;
+        self.process = Some(Process {
+            pid,
+            pidfd: pidfd::open(pid).ok(),
+            announced: false,
+        });
+        Ok(pid)
+    }
+
+    /// Between create and start.
+    fn go_on(&mut self, pid: Pid) -> Result<Progress, Error> {
+        bundle_setup::after_create(&self.bundle, pid)?;
+        self.call_quietly(Call::Start)?;
+        Ok(Progress::None)
+    }
+
+    fn announce(&mut self, pid: Pid) -> Progress {
+        if let Some(process) = &mut self.process {
+            process.announced = true;
+        }
+        Progress::Started(pid)
+    }
+
+    /// The first process has been reaped. None if the core never knew it.
+    pub(super) fn process_ended(&mut self, how: How) -> Option<Ending> {
+        let process = self.process.take()?;
+        if let Some(output) = &mut self.output {
+            output.ended = true;
+        }
+        let oom = how != How::Exited(0) && cgroup::oom_kills(&self.bundle.cgroup) > 0;
+        process.announced.then_some(Ending { how, oom })
+    }
+
+    /// Sends a signal to the first process.
+    pub(super) fn signal(&self, signal: i32) -> Result<(), Error> {
+        match self
+            .process
+            .as_ref()
+            .and_then(|process| process.pidfd.as_ref())
+        {
+            Some(pidfd) => match pidfd::send_signal(pidfd, signal) {
+                // It has ended by itself; its end is on the way to us.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+                sent => sent.map_err(Error::os("signal", &self.bundle.id)),
+            },
+            None => Ok(()),
+        }
+    }
+
+    /// Kills all of it, and the runtime that is starting it.
+    pub(super) fn kill(&mut self) -> Result<(), Error> {
+        self.kill_runtime();
+        cgroup::kill(&self.bundle.cgroup)?;
+        // Its cgroup may not be the one that we think it is.
+        self.signal(libc::SIGKILL)
+    }
+
+    fn kill_runtime(&self) {
+        if let Some(job) = self.job {
+            // It is our child and not reaped, so the id is still its own; it
+            // fails only where it has ended already.
+            let _already_ended = kill(job.runtime, Signal::SIGKILL);
+        }
+    }
+
+    /// Begins to clear away what a start has left. Its end is that of the
+    /// runtime.
+    pub(super) fn clean(&mut self) -> Result<(), Error> {
+        // First, so that nothing outlives its first process, however long the
+        // runtime takes.
+        cgroup::kill(&self.bundle.cgroup)?;
+        self.call_quietly(Call::Delete)
+    }
+
+    fn release(&mut self, error: Option<String>) -> Progress {
+        self.process = None;
+        runtime::forget_log(&self.bundle);
+        let released = bundle_setup::release(&self.bundle).err();
+        Progress::Cleaned(error.or(released.map(|error| error.to_string())))
+    }
+}

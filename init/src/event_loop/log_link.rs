@@ -1,0 +1,136 @@
+//! PID 1's side of the log process: a socket over which it gets the reading
+//! ends of the containers' pipes ([`crate::log::message`]).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use hullkit_bundle::layout;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+};
+use nix::unistd::Pid;
+
+use super::container::Container;
+use crate::Error;
+use crate::control::socket;
+use crate::log::{self, message::Message};
+use crate::sys::spawn::{self, Streams};
+
+/// The link to the log process.
+#[derive(Debug)]
+pub(super) struct LogLink {
+    /// Where its clients come in; kept here, so that none is turned away while
+    /// it is being started again.
+    listener: Option<UnixListener>,
+    socket: Option<OwnedFd>,
+    pid: Option<Pid>,
+    /// Whether it has [`Self::listener`].
+    listens: bool,
+}
+
+impl LogLink {
+    /// A link without a process at its other end.
+    pub(super) fn new() -> Result<Self, Error> {
+        Ok(Self {
+            listener: Some(socket::listen(layout::LOG_SOCKET)?),
+            socket: None,
+            pid: None,
+            listens: false,
+        })
+    }
+
+    /// A link that can have none.
+    pub(super) fn broken() -> Self {
+        Self {
+            listener: None,
+            socket: None,
+            pid: None,
+            listens: false,
+        }
+    }
+
+    /// Starts the log process.
+    pub(super) fn start(&mut self) -> Result<Pid, Error> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::Unix,
+            SockType::SeqPacket,
+            None,
+            SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        )
+        .map_err(Error::os("socketpair", log::NAME))?;
+        let streams = Streams {
+            stdin: Some(theirs),
+            stdout: None,
+            stderr: None,
+        };
+        let pid = spawn::spawn::<&str>("/proc/self/exe", log::NAME, &[], streams)
+            .map_err(Error::os("execute", log::NAME))?;
+        self.socket = Some(ours);
+        self.pid = Some(pid);
+        self.listens = false;
+        Ok(pid)
+    }
+
+    /// Whether `pid` is the log process.
+    pub(super) fn is_process(&self, pid: Pid) -> bool {
+        self.pid == Some(pid)
+    }
+
+    /// The log process has ended.
+    pub(super) fn ended(&mut self) {
+        self.pid = None;
+        self.socket = None;
+    }
+
+    /// The socket, to be watched for room.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Tells the log process what it does not know yet, as far as the socket
+    /// takes it. What it does not take is told when there is room again.
+    pub(super) fn tell<'a>(
+        &mut self,
+        containers: impl Iterator<Item = &'a mut Container>,
+    ) -> io::Result<()> {
+        let Some(socket) = &self.socket else {
+            return Ok(());
+        };
+        if let Some(listener) = self.listener.as_ref().filter(|_| !self.listens) {
+            send(socket, &Message::Listen, &[listener.as_fd()])?;
+            self.listens = true;
+        }
+        for container in containers {
+            let id = &container.bundle.id;
+            let Some(output) = &mut container.output else {
+                continue;
+            };
+            if !output.handed {
+                let (stdout, stderr) = output.readers();
+                send(socket, &Message::Attach { id }, &[stdout, stderr])?;
+                output.handed = true;
+            }
+            if output.ended {
+                send(socket, &Message::Ended { id }, &[])?;
+                output.ended = false;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn send(socket: &OwnedFd, message: &Message<'_>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let rights = if raw.is_empty() {
+        &[]
+    } else {
+        rights.as_slice()
+    };
+    let text = message.encode();
+    let parts = [io::IoSlice::new(text.as_bytes())];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    sendmsg::<()>(socket.as_raw_fd(), &parts, rights, flags, None)?;
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! The OCI runtime, called as a program: how, and what it leaves behind.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hullkit_bundle::layout;
+use nix::unistd::Pid;
+use serde::Deserialize;
+
+use crate::Error;
+use crate::plan::Bundle;
+use crate::supervise::How;
+use crate::sys::spawn::{self, Streams};
+
+/// What the runtime is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Make the container and start its process.
+    Run,
+    /// Make the container; its process waits.
+    Create,
+    /// Let the process of a made container go.
+    Start,
+    /// Kill what is left of it and forget it.
+    Delete,
+}
+
+impl Call {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// The file that the runtime writes the first process's pid to.
+fn pid_file(bundle: &Bundle) -> PathBuf {
+    Path::new(layout::RUN).join(format!("{}.pid", bundle.id))
+}
+
+/// The file that the runtime writes its errors to.
+fn log_file(bundle: &Bundle) -> PathBuf {
+    Path::new(layout::RUN).join(format!("{}.log", bundle.id))
+}
+
+/// The runtime's arguments for `call`.
+fn arguments(call: Call, bundle: &Bundle) -> Vec<std::ffi::OsString> {
+    let log = log_file(bundle);
+    let mut args: Vec<std::ffi::OsString> = [
+        "--root",
+        layout::RUNTIME_ROOT,
+        "--log-format",
+        "json",
+        "--log",
+    ]
+    .map(Into::into)
+    .to_vec();
+    args.push(log.into());
+    args.push(call.as_str().into());
+    match call {
+        Call::Run | Call::Create => {
+            if call == Call::Run {
+                args.push("--detach".into());
+            }
+            args.push("--bundle".into());
+            args.push(bundle.dir.clone().into());
+            args.push("--pid-file".into());
+            args.push(pid_file(bundle).into());
+        }
+        Call::Start => {}
+        Call::Delete => args.push("--force".into()),
+    }
+    args.push(bundle.id.clone().into());
+    args
+}
+
+/// Starts the runtime. Its end is an event.
+pub(super) fn call(call: Call, bundle: &Bundle, streams: Streams) -> Result<Pid, Error> {
+    spawn::spawn(
+        layout::RUNTIME,
+        "runc-shim",
+        &arguments(call, bundle),
+        streams,
+    )
+    .map_err(Error::os("execute", layout::RUNTIME))
+}
+
+/// The container's first process, after [`Call::Run`] or [`Call::Create`]
+/// ended well.
+pub(super) fn read_pid(bundle: &Bundle) -> Result<Pid, Error> {
+    let path = pid_file(bundle);
+    let text = fs::read_to_string(&path).map_err(Error::path("read", &path))?;
+    fs::remove_file(&path).map_err(Error::path("remove", &path))?;
+    match text.trim().parse() {
+        Ok(pid) if pid > 1 => Ok(Pid::from_raw(pid)),
+        _ => Err(Error::Bundle {
+            object: path.display().to_string(),
+            reason: format!("{text:?} is no process id"),
+        }),
+    }
+}
+
+/// A line of the runtime's log.
+#[derive(Deserialize)]
+struct LogEntry {
+    level: String,
+    msg: String,
+}
+
+/// Why the runtime failed: its last error, or else how it ended.
+pub(super) fn failure(call: Call, bundle: &Bundle, how: How) -> String {
+    let said = fs::read_to_string(log_file(bundle))
+        .ok()
+        .and_then(|log| last_error(&log));
+    forget_log(bundle);
+    said.unwrap_or_else(|| match how {
+        How::Exited(code) => format!("runtime {}: exit code {code}", call.as_str()),
+        How::Signaled(signal) => format!("runtime {}: signal {signal}", call.as_str()),
+    })
+}
+
+/// The last error in a log of JSON lines.
+fn last_error(log: &str) -> Option<String> {
+    let parse = |line: &str| serde_json::from_str::<LogEntry>(line).ok();
+    let mut entries = log.lines().rev().filter_map(parse);
+    let error = entries.find(|entry| matches!(entry.level.as_str(), "error" | "fatal"))?;
+    Some(error.msg.trim().replace('\n', "; "))
+}
+
+/// Removes the runtime's log, if it made one.
+pub(super) fn forget_log(bundle: &Bundle) {
+    let path = log_file(bundle);
+    if let Err(error) = fs::remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        crate::klog::Line::new(crate::klog::Level::Error, "init", "problem")
+            .with("error", Error::path("remove", &path)(error))
+            .write();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_last_error() {
+        let log = concat!(
+            "{\"level\":\"warning\",\"msg\":\"old kernel\",\"time\":\"t\"}\n",
+            "{\"level\":\"error\",\"msg\":\"exec /bin/nope: no such file\\n\",\"time\":\"t\"}\n",
+            "{\"level\":\"debug\",\"msg\":\"bye\",\"time\":\"t\"}\n",
+            "{\"level\":\"err",
+        );
+        assert_eq!(
+            last_error(log).as_deref(),
+            Some("exec /bin/nope: no such file")
+        );
+        assert_eq!(last_error("not json\n"), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Unmounting what could lose data.
+
+use std::fs;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::klog::{Level, Line};
+
+/// Filesystems that live in memory, or are the kernel's own: there is nothing
+/// to write, and nothing below them is kept from being unmounted.
+const IN_MEMORY: [&str; 18] = [
+    "autofs",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "proc",
+    "ramfs",
+    "rootfs",
+    "securityfs",
+    "sysfs",
+    "tmpfs",
+];
+
+/// A mount that matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mount {
+    point: String,
+    kind: String,
+}
+
+/// Unmounts all that could lose data, the last mounted first. What is busy is
+/// made read-only, which writes it out just as well.
+pub(super) fn unmount_all() {
+    let text = match fs::read_to_string("/proc/self/mountinfo") {
+        Ok(text) => text,
+        Err(error) => return problem("read", "/proc/self/mountinfo", &error),
+    };
+    for mount in to_unmount(&text) {
+        match umount2(mount.point.as_str(), MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) => {}
+            Err(unmounting) => {
+                if remount_read_only(&mount.point).is_err() {
+                    problem("unmount", &mount.point, &unmounting.into());
+                }
+            }
+        }
+    }
+}
+
+fn remount_read_only(point: &str) -> Result<(), Errno> {
+    let none = None::<&str>;
+    mount(
+        none,
+        point,
+        none,
+        MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY,
+        none,
+    )
+}
+
+fn problem(what: &str, object: &str, error: &std::io::Error) {
+    Line::new(Level::Error, "init", "problem")
+        .with("error", format!("{what} {object}: {error}"))
+        .write();
+}
+
+/// The mounts in `mountinfo` (proc_pid_mountinfo(5)) that matter, the last
+/// mounted first.
+fn to_unmount(mountinfo: &str) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = mountinfo.lines().filter_map(parse).collect();
+    mounts.retain(|mount| !IN_MEMORY.contains(&mount.kind.as_str()));
+    mounts.reverse();
+    mounts
+}
+
+fn parse(line: &str) -> Option<Mount> {
+    let (fields, rest) = line.split_once(" - ")?;
+    Some(Mount {
+        point: unescape(fields.split(' ').nth(4)?),
+        kind: rest.split(' ').next()?.to_owned(),
+    })
+}
+
+/// Undoes the kernel's `\040` for a space, and its like.
+fn unescape(field: &str) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let value = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match value {
+            Some(value) if first == b'\\' => {
+                bytes.push(value);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_mounted_first_and_nothing_of_the_kernels() {
+        let mountinfo = "\
+1 1 0:2 / / ro,relatime shared:1 - rootfs rootfs rw
+22 1 0:20 / /proc rw shared:2 - proc proc rw
+30 1 8:1 / /var/my\\040data rw,relatime shared:3 - ext4 /dev/vda1 rw
+31 1 0:40 / /containers/services/web/tmp rw - tmpfs tmpfs rw
+32 1 0:41 / /containers/services/web/rootfs rw master:9 - overlay overlay rw,lowerdir=/l
+33 30 0:42 / /var/my\\040data/nfs rw - nfs4 host:/ rw
+";
+        let points: Vec<String> = to_unmount(mountinfo).into_iter().map(|m| m.point).collect();
+        assert_eq!(
+            points,
+            [
+                "/var/my data/nfs",
+                "/containers/services/web/rootfs",
+                "/var/my data"
+            ]
+        );
+    }
+
+    #[test]
+    fn unescapes_only_what_was_escaped() {
+        assert_eq!(unescape("/a\\011b\\134c"), "/a\tb\\c");
+        assert_eq!(unescape("/040\\9"), "/040\\9");
+    }
+}

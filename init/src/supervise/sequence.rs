@@ -1,0 +1,77 @@
+//! The entries that run one after another, each to its end: at boot, and on the
+//! way down.
+
+use hullkit_bundle::supervision::OnFailure;
+
+use super::entry::Step;
+use super::{Core, End, Kind, Phase, State, Way};
+
+/// What the next thing in a sequence is.
+enum Next {
+    /// An entry runs, or its turn has come and it was started.
+    Wait,
+    /// An entry failed, and that is not to be passed over.
+    Failed(OnFailure),
+    /// All have ended.
+    Done,
+}
+
+impl Core {
+    /// Whether the phase changed.
+    pub(super) fn advance_onboot(&mut self, step: &mut Step<'_>) -> bool {
+        match self.advance_sequence(Kind::Onboot, step) {
+            Next::Wait => return false,
+            Next::Done => {
+                self.onboot_done = Some(step.now);
+                self.enter(Phase::Services, step);
+            }
+            Next::Failed(OnFailure::Continue) => return false,
+            Next::Failed(OnFailure::Stop) => self.hold(step),
+            Next::Failed(OnFailure::Reboot) => self.shut_down(End::Reboot, step),
+            Next::Failed(OnFailure::Poweroff) => self.shut_down(End::Poweroff, step),
+        }
+        true
+    }
+
+    /// Nothing further is started unless a client asks for it.
+    fn hold(&mut self, step: &mut Step<'_>) {
+        self.enter(Phase::Held, step);
+        for entry in &mut self.entries {
+            if matches!(entry.spec.kind, Kind::Onboot | Kind::Service) {
+                entry.settle("the boot was stopped", step);
+            }
+        }
+    }
+
+    /// Whether the phase changed.
+    pub(super) fn advance_onshutdown(&mut self, way: Way, step: &mut Step<'_>) -> bool {
+        match self.advance_sequence(Kind::Onshutdown, step) {
+            Next::Wait => false,
+            Next::Failed(_) | Next::Done => {
+                self.finish(way.end, step);
+                true
+            }
+        }
+    }
+
+    fn advance_sequence(&mut self, kind: Kind, step: &mut Step<'_>) -> Next {
+        for entry in self.entries.iter_mut().filter(|e| e.spec.kind == kind) {
+            match entry.state {
+                State::Exited | State::Skipped => {}
+                State::Failed if kind == Kind::Onboot => match entry.spec.supervision.on_failure {
+                    OnFailure::Continue => {}
+                    other => return Next::Failed(other),
+                },
+                State::Failed => {}
+                // It was killed and does not die: nobody can do more about it.
+                _ if entry.is_stuck() => {}
+                State::Waiting => {
+                    entry.start(step);
+                    return Next::Wait;
+                }
+                _ => return Next::Wait,
+            }
+        }
+        Next::Done
+    }
+}
