@@ -8,9 +8,11 @@ fn main() -> ExitCode {
     match hull::cli::run(hull::cli::Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            // One line, whatever the sources of the error say.
-            let line = format!("{error:#}").replace('\n', " ");
-            eprintln!("hull: {line}");
+            // An error is one line; what is wrong with a YAML file is a line
+            // for each problem.
+            for line in format!("{error:#}").lines().filter(|line| !line.is_empty()) {
+                eprintln!("hull: {line}");
+            }
             ExitCode::FAILURE
         }
     }

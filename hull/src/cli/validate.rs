@@ -1,19 +1,78 @@
 //! `hull validate`.
 
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use super::Global;
+use crate::arch::Arch;
+use crate::compose;
+use crate::source::Finder;
+use crate::spec::{self, Security, Spec};
+use crate::store::Store;
 
 /// The options of `hull validate`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Checks the entries together with their images' labels, too
+    #[arg(long)]
+    images: bool,
+    /// For which architecture, with --images
+    #[arg(long, default_value_t = Arch::host())]
+    arch: Arch,
+    /// YAML files, checked as one; - is standard input
+    #[arg(required = true, value_name = "FILE.yml")]
+    files: Vec<PathBuf>,
+}
 
 /// Carries it out.
 ///
 /// # Errors
-/// It is not in this version.
-pub fn run(_global: &Global, _args: &Args) -> Result<ExitCode> {
-    bail!("validate: not in this version")
+/// All that is wrong with the files, a line each.
+pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
+    let spec = load(&args.files, None)?;
+    let mut notes: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
+    if args.images {
+        let store = Store::at(global.store.as_deref())?;
+        let finder = Finder {
+            store: &store,
+            arch: args.arch,
+            spool: &std::env::temp_dir(),
+        };
+        let composed = compose::all(&spec, args.arch, |entry| {
+            anyhow::Ok(finder.find(&entry.image.value)?.runtime_config())
+        })?;
+        let warnings = composed.iter().flat_map(|c| &c.warnings);
+        notes.extend(warnings.map(ToString::to_string));
+    }
+    for note in notes {
+        // Who closed standard error does not want to know.
+        let _ = writeln!(std::io::stderr(), "hull: note: {note}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads YAML files as one, with `security` in the place of their word.
+pub(super) fn load(files: &[PathBuf], security: Option<Security>) -> Result<Spec> {
+    let texts: Vec<(String, Vec<u8>)> = files.iter().map(|f| read(f)).collect::<Result<_>>()?;
+    let sources: Vec<_> = texts
+        .iter()
+        .map(|(name, text)| spec::Source { name, text })
+        .collect();
+    Ok(spec::parse_as(&sources, security)?)
+}
+
+/// A file's name, for errors, and its text. `-` is standard input.
+fn read(path: &Path) -> Result<(String, Vec<u8>)> {
+    let name = path.display().to_string();
+    let text = if name == "-" {
+        let mut text = Vec::new();
+        std::io::stdin().read_to_end(&mut text).map(|_| text)
+    } else {
+        std::fs::read(path)
+    };
+    let text = text.with_context(|| name.clone())?;
+    Ok((name, text))
 }

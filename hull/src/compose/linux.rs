@@ -20,7 +20,7 @@ pub(super) struct Granted {
 
 /// `effective` is the list of the entry in its order; `bounding`, `permitted`
 /// and `inheritable` are all that it may ever hold, sorted by name.
-pub(super) fn capabilities(container: &Container) -> Result<Granted, (Located<()>, String)> {
+pub(super) fn capabilities(container: &Container) -> Result<Granted, String> {
     let effective = resolve(container.capabilities.as_deref())?;
     let ambient = resolve(container.ambient.as_deref())?;
     let mut all: Vec<Capability> = effective.iter().chain(&ambient).copied().collect();
@@ -45,9 +45,7 @@ fn names(capabilities: &[Capability]) -> Vec<&'static str> {
 }
 
 /// `all` and `none` mean what they say only where they stand alone.
-fn resolve(
-    list: Option<&[Located<CapabilityName>]>,
-) -> Result<Vec<Capability>, (Located<()>, String)> {
+fn resolve(list: Option<&[Located<CapabilityName>]>) -> Result<Vec<Capability>, String> {
     let list = list.unwrap_or(&[]);
     match list {
         [one] if one.value == CapabilityName::All => return Ok(Capability::all().collect()),
@@ -58,12 +56,7 @@ fn resolve(
         .map(|item| match item.value {
             CapabilityName::One(capability) => Ok(capability),
             CapabilityName::All | CapabilityName::None => {
-                let place = Located {
-                    value: (),
-                    place: item.place.clone(),
-                };
-                let message = "all and none stand alone, without other capabilities beside them";
-                Err((place, message.to_owned()))
+                Err("all and none stand alone, without other capabilities beside them".to_owned())
             }
         })
         .collect()

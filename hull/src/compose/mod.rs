@@ -245,11 +245,8 @@ impl Scene<'_> {
         mounts: Vec<oci::Mount>,
     ) -> Result<(oci::Config, Vec<Problem>), Problems> {
         self.refuse(container, security)?;
-        let granted = linux::capabilities(container).map_err(|(at, message)| Problem {
-            place: at.place,
-            field: "capabilities".to_owned(),
-            message,
-        })?;
+        let granted = linux::capabilities(container)
+            .map_err(|message| self.problem("capabilities", message))?;
         let ours = security != Security::LinuxKit;
         let config = oci::Config {
             oci_version: oci::OCI_VERSION,

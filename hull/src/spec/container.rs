@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hullkit_bundle::runtime::{BindNs, Interface, Mount};
 
+use super::capability::CapabilityName;
 use super::node::{Kind, Node, quoted};
 use super::place::Located;
 use super::read::{Fields, Reader, did_you_mean};
@@ -69,7 +70,7 @@ fn read_process(r: &mut Reader, fields: &Fields<'_>, c: &mut Container) {
     c.gid = fields.read(r, "gid", id);
     c.additional_gids = fields.read(r, "additionalGids", |r, n, f| r.list(n, f, id));
     c.capabilities = fields.read(r, "capabilities", capabilities);
-    c.capabilities_add = fields.read(r, "capabilities.add", capabilities);
+    c.capabilities_add = fields.read(r, "capabilities.add", capability_list);
     c.ambient = fields.read(r, "ambient", capabilities);
     c.no_new_privileges = fields.read(r, "noNewPrivileges", Reader::boolean);
     c.oom_score_adj = fields.read(r, "oomScoreAdj", oom_score_adj);
@@ -207,11 +208,24 @@ pub(super) fn id(r: &mut Reader, node: &Node, field: &str) -> Option<Located<Id>
     Some(r.located(id, node.line))
 }
 
-fn capabilities(
+fn capabilities(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<Located<CapabilityName>>> {
+    let list = capability_list(r, node, field)?;
+    let is_word = |c: &Located<CapabilityName>| !matches!(c.value, CapabilityName::One(_));
+    if list.len() > 1 && list.iter().any(is_word) {
+        let message = "all and none stand alone, without other capabilities beside them";
+        r.meaning(node.line, field, message);
+        return None;
+    }
+    Some(list)
+}
+
+/// What is put behind a label's list: only the two together show whether
+/// `all` stands alone.
+fn capability_list(
     r: &mut Reader,
     node: &Node,
     field: &str,
-) -> Option<Vec<Located<super::CapabilityName>>> {
+) -> Option<Vec<Located<CapabilityName>>> {
     r.list(node, field, |r, node, field| {
         r.parsed(node, field, text::capability)
     })

@@ -48,6 +48,14 @@ pub struct Source<'a> {
 /// # Errors
 /// All that is wrong with them, a line each.
 pub fn parse(files: &[Source<'_>]) -> Result<Spec, Problems> {
+    parse_as(files, None)
+}
+
+/// [`parse`], with `security` in the place of what the files say at their top.
+///
+/// # Errors
+/// All that is wrong with them, a line each.
+pub fn parse_as(files: &[Source<'_>], security: Option<Security>) -> Result<Spec, Problems> {
     let mut draft = document::Draft::default();
     let mut whole = serde_json::Value::Null;
     let mut problems = Vec::new();
@@ -66,6 +74,7 @@ pub fn parse(files: &[Source<'_>]) -> Result<Spec, Problems> {
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
+    draft.security = security.or(draft.security);
     let mut spec = check::finish(draft).map_err(Problems)?;
     spec.document = whole;
     Ok(spec)

@@ -33,10 +33,12 @@ pub struct Recipe {
     pub labels: BTreeMap<String, String>,
     /// Debian packages, by name.
     pub debs: Vec<Located<String>>,
-    /// What is not taken from those: a path, or `dir/*` patterns by prefix.
+    /// What is not taken from those: paths, with all that is below them.
     pub exclude: Vec<String>,
     /// Programs of our own build.
     pub binaries: Vec<Binary>,
+    /// Symbolic links: (path, without a leading `/`; target).
+    pub links: Vec<(String, String)>,
     /// Files, as in a system image's `files`.
     pub files: Vec<File>,
 }
@@ -63,6 +65,7 @@ const KEYS: &[&str] = &[
     "hullkit",
     "image",
     "labels",
+    "links",
     "org",
     "stopSignal",
     "workdir",
@@ -125,6 +128,7 @@ fn recipe(r: &mut Reader, node: &Node) -> Option<Recipe> {
         debs: list(&fields, r, "debs", deb),
         binaries: list(&fields, r, "binaries", binary),
         files: list(&fields, r, "files", file),
+        links: fields.read(r, "links", links).unwrap_or_default(),
         labels,
         name: format!("{}/{}", org.as_deref().unwrap_or(ORG), image?),
     })
@@ -199,6 +203,17 @@ fn binary(r: &mut Reader, node: &Node, field: &str) -> Option<Binary> {
     })
 }
 
+/// Many names for one thing, as busybox has them: target → paths.
+fn links(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<(String, String)>> {
+    let mut links = Vec::new();
+    for (target, paths) in r.pairs(node, field)? {
+        let field = super::read::join(field, &target.text);
+        let paths = r.list(paths, &field, document::file_path)?;
+        links.extend(paths.into_iter().map(|path| (path, target.text.clone())));
+    }
+    Some(links)
+}
+
 /// A file as in a system image; its owner is a number here, for there is no
 /// entry to name.
 fn file(r: &mut Reader, node: &Node, field: &str) -> Option<File> {
@@ -262,4 +277,115 @@ fn checked_label(
         r.problem(node.line, &inner, problem.message.clone());
     }
     problems.is_empty().then(|| (name.to_owned(), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Recipe, String> {
+        let source = Source {
+            name: "build.yml",
+            text: text.as_bytes(),
+        };
+        parse(&source).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_recipe_is_read_whole() {
+        let recipe = read(
+            "image: web\norg: me\narches: [amd64]\nentrypoint: [/web]\nstopSignal: SIGQUIT\n\
+             config: {net: host, readonly: true}\nhullkit: {restart: on-failure}\n\
+             debs: [libc6]\nbinaries: [{name: dhcp, path: /usr/bin/dhcp}]\n\
+             files: [{path: /etc/x, contents: y, uid: 7}]\nlinks: {/bin/busybox: [bin/sh, /bin/ls]}\n",
+        )
+        .unwrap();
+        assert_eq!(recipe.name, "me/web");
+        assert_eq!(recipe.arches, [Arch::X86_64]);
+        assert_eq!(
+            recipe.labels["org.mobyproject.config"],
+            r#"{"net":"host","readonly":true}"#
+        );
+        assert_eq!(
+            recipe.labels["org.hullkit.config"],
+            r#"{"restart":"on-failure"}"#
+        );
+        assert_eq!(recipe.binaries[0].path, "usr/bin/dhcp");
+        assert_eq!(
+            (recipe.files[0].path.as_str(), recipe.files[0].uid),
+            ("etc/x", 7)
+        );
+        let links = [("bin/sh", "/bin/busybox"), ("bin/ls", "/bin/busybox")];
+        assert!(
+            recipe
+                .links
+                .iter()
+                .map(|(p, t)| (p.as_str(), t.as_str()))
+                .eq(links)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, wrong) in [
+            ("org: me\n", "build.yml:1: the key \"image\" is missing"),
+            (
+                "image: web\nimgae: x\n",
+                "build.yml:2: imgae: unknown key \"imgae\"; did you mean \"image\"?",
+            ),
+            (
+                "image: Web\n",
+                "build.yml:1: image: found \"Web\", allowed:",
+            ),
+            (
+                "image: web\narches: [mips]\n",
+                "build.yml:2: arches[0]: architecture \"mips\"",
+            ),
+            (
+                "image: web\ndebs: [../x]\n",
+                "build.yml:2: debs[0]: found \"../x\"",
+            ),
+            (
+                "image: web\nconfig: {readonly: 1}\n",
+                "build.yml:2: config.readonly: found the number 1",
+            ),
+            (
+                "image: web\nconfig: {capabilities: [CAP_X]}\n",
+                "build.yml:2: config.capabilities",
+            ),
+            (
+                "image: web\nhullkit: {restart: sometimes}\n",
+                "build.yml:2: hullkit.restart: found",
+            ),
+            (
+                "image: web\nbinaries: [{name: ../x, path: /x}]\n",
+                "build.yml:2: binaries[0].name",
+            ),
+            (
+                "image: web\nfiles: [{path: x, contents: y, uid: web}]\n",
+                "build.yml:2: files[0]",
+            ),
+            (
+                "image: web\nlinks: {/bin/x: [../y]}\n",
+                "build.yml:2: links./bin/x[0]",
+            ),
+            (
+                "image: web\nstopSignal: SIGNOPE\n",
+                "build.yml:2: stopSignal: unknown signal",
+            ),
+        ] {
+            let problems = read(text).unwrap_err();
+            assert!(problems.starts_with(wrong), "{text}: {problems}");
+            assert_eq!(problems.lines().count(), 1, "{problems}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(image: x\n)?[a-z:\\[\\]{}, \n/\"]{0,80}") {
+            let _ = read(&text);
+        }
+    }
 }

@@ -34,6 +34,17 @@ const SECURITY: [(&str, Security); 3] = [
     ("strict", Security::Strict),
 ];
 
+impl std::str::FromStr for Security {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = SECURITY.iter().find(|(word, _)| *word == text);
+        known
+            .map(|(_, security)| *security)
+            .ok_or_else(|| format!("allowed: {}", SECURITY.map(|(word, _)| word).join(", ")))
+    }
+}
+
 /// Reads `security`.
 pub(super) fn security(r: &mut Reader, node: &Node, field: &str) -> Option<Security> {
     r.word(node, field, &SECURITY)
@@ -141,9 +152,16 @@ fn backoff(r: &mut Reader, node: &Node, field: &str) -> BackoffFields {
     let Some(fields) = r.fields(node, field, &["factor", "initial", "max", "reset"]) else {
         return BackoffFields::default();
     };
+    let initial = fields.read(r, "initial", positive);
+    let max = fields.read(r, "max", positive);
+    if let (Some(initial), Some(max)) = (initial, max)
+        && initial > max
+    {
+        r.problem(node.line, field, "initial is longer than max");
+    }
     BackoffFields {
-        initial: fields.read(r, "initial", positive),
-        max: fields.read(r, "max", positive),
+        initial,
+        max,
         factor_percent: fields.read(r, "factor", factor),
         reset: fields.read(r, "reset", duration),
     }
