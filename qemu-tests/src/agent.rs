@@ -1,0 +1,133 @@
+//! The harness's side of the agent's channel.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use agent_protocol::{Answer, Op, Request, Response};
+use anyhow::{Context, Result, bail};
+
+#[derive(Debug, Default)]
+struct Heard {
+    answers: HashMap<u64, Answer>,
+    /// How often an agent said hello: it may be started again.
+    hellos: u32,
+    closed: bool,
+}
+
+/// The agent in a guest.
+#[derive(Debug)]
+pub struct Agent {
+    writer: Mutex<UnixStream>,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+    next: AtomicU64,
+}
+
+impl Agent {
+    /// Listens for the agent at QEMU's end of the port.
+    ///
+    /// # Errors
+    /// The stream cannot be shared with the thread that reads it.
+    pub fn start(stream: UnixStream) -> Result<Self> {
+        let heard: Arc<(Mutex<Heard>, Condvar)> = Arc::default();
+        let reader = BufReader::new(stream.try_clone()?);
+        let listener = Arc::clone(&heard);
+        thread::spawn(move || listen(reader, &listener));
+        Ok(Self {
+            writer: Mutex::new(stream),
+            heard,
+            next: AtomicU64::new(1),
+        })
+    }
+
+    /// How often an agent has said hello.
+    ///
+    /// # Panics
+    /// The reader panicked.
+    #[must_use]
+    pub fn hellos(&self) -> u32 {
+        self.heard.0.lock().expect("the reader is alive").hellos
+    }
+
+    /// Waits until an agent has said hello `count` times in all.
+    ///
+    /// # Errors
+    /// Not within `timeout`, or the channel closed.
+    pub fn wait_hello(&self, count: u32, timeout: Duration) -> Result<()> {
+        self.wait(timeout, |heard| (heard.hellos >= count).then_some(()))
+            .context("waiting for the agent's hello")
+    }
+
+    /// Asks `op` and waits up to `timeout` for the answer, which may be
+    /// [`Answer::Failed`].
+    ///
+    /// # Errors
+    /// The channel is lost, or no answer came in time.
+    ///
+    /// # Panics
+    /// Another thread panicked while it wrote a request.
+    pub fn ask(&self, op: &Op, timeout: Duration) -> Result<Answer> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut line = serde_json::to_vec(&Request { id, op: op.clone() })?;
+        line.push(b'\n');
+        self.writer
+            .lock()
+            .expect("no writer panicked")
+            .write_all(&line)
+            .with_context(|| format!("ask the agent {op:?}"))?;
+        self.wait(timeout, |heard| heard.answers.remove(&id))
+            .with_context(|| format!("the agent's answer to {op:?}"))
+    }
+
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut(&mut Heard) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + timeout;
+        let mut heard = self.heard.0.lock().expect("the reader is alive");
+        loop {
+            if let Some(found) = look(&mut heard) {
+                return Ok(found);
+            }
+            if heard.closed {
+                bail!("the agent's channel closed");
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("not within {timeout:?}");
+            }
+            let (guard, _) = self
+                .heard
+                .1
+                .wait_timeout(heard, left)
+                .expect("the reader is alive");
+            heard = guard;
+        }
+    }
+}
+
+fn listen(reader: impl BufRead, shared: &(Mutex<Heard>, Condvar)) {
+    let (heard, changed) = shared;
+    for line in reader.lines().map_while(Result::ok) {
+        // An agent that was killed in the middle of a line leaves its half.
+        let start = line.rfind("{\"id\"").unwrap_or(0);
+        let Ok(response) = serde_json::from_str::<Response>(&line[start..]) else {
+            continue;
+        };
+        let mut heard = heard.lock().expect("no reader panicked");
+        match response.answer {
+            Answer::Hello { .. } => heard.hellos += 1,
+            answer => {
+                heard.answers.insert(response.id, answer);
+            }
+        }
+        changed.notify_all();
+    }
+    heard.lock().expect("no reader panicked").closed = true;
+    changed.notify_all();
+}

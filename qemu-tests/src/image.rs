@@ -1,0 +1,171 @@
+//! From a case's YAML to what QEMU boots, by the real `hull build`.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+use hull::arch::Arch;
+
+use crate::case::Target;
+use crate::{cpio, places};
+
+/// What stands before the YAML of every case: the kernel, and the agent with
+/// its view of the whole guest.
+const BASE: &str = r#"
+kernel:
+  image: hullkit/kernel:@KERNEL
+  cmdline: "@CONSOLE panic=-1"
+services:
+  - name: agent
+    image: @PROBE
+    command: ["/bin/probe", "port"]
+    security: linuxkit
+    capabilities: [all]
+    readonly: true
+    pid: host
+    binds:
+      - /dev:/dev:rw,rbind
+      - /run:/run:rw,rbind
+      - /sys:/sys:rw,rbind
+      - /:/host:rw,rbind
+      - /init:/usr/bin/hullctl:ro
+"#;
+
+/// What QEMU boots.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// For which machine.
+    pub target: Target,
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initrd.
+    pub initrd: PathBuf,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+impl Image {
+    /// Builds an image for `target` in the folder `dir`, out of the base
+    /// (where `base` asks for it) and `parts`: (file name, YAML).
+    ///
+    /// # Errors
+    /// `hull build` refuses it: with its words.
+    pub fn build(target: Target, dir: &Path, base: bool, parts: &[(&str, &str)]) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let base = base.then_some(("base", BASE));
+        let mut files = Vec::new();
+        for (name, yaml) in base.iter().chain(parts) {
+            let file = dir.join(format!("{}.yml", name.replace("::", "-")));
+            fs::write(&file, fill_in(target, yaml)?)?;
+            files.push(file);
+        }
+        let output = hull_build(target.arch, dir, &files)?;
+        if !output.status.success() {
+            bail!(
+                "hull build: {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let part = |suffix: &str| dir.join(format!("{NAME}-{suffix}"));
+        let cmdline = fs::read_to_string(part("cmdline")).context("read the built cmdline")?;
+        Ok(Self {
+            target,
+            kernel: part("kernel"),
+            initrd: part("initrd.img"),
+            cmdline: cmdline.trim_end().to_owned(),
+        })
+    }
+
+    /// Replaces files of the image.
+    ///
+    /// # Errors
+    /// The initrd cannot be written.
+    pub fn tamper(&self, files: &[(&str, &str)]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<(&str, &[u8])> = files
+            .iter()
+            .map(|(path, content)| (*path, content.as_bytes()))
+            .collect();
+        let mut initrd = fs::read(&self.initrd)?;
+        // An archive begins at a multiple of four.
+        initrd.resize(initrd.len().next_multiple_of(4), 0);
+        initrd.extend(cpio::archive(&files));
+        Ok(fs::write(&self.initrd, initrd)?)
+    }
+}
+
+/// The name of the built files.
+const NAME: &str = "image";
+
+/// Runs `hull build` over `files`.
+///
+/// # Errors
+/// It cannot be started.
+pub fn hull_build(arch: Arch, dir: &Path, files: &[PathBuf]) -> Result<Output> {
+    let hull = places::hull();
+    Command::new(&hull)
+        .args(["build", "--name", NAME, "--arch", arch.uname(), "--dir"])
+        .arg(dir)
+        .args(files)
+        .env("HULL_STORE", places::store())
+        .env("HULL_GUEST", places::guest())
+        .output()
+        .with_context(|| format!("start {} (make build makes it)", hull.display()))
+}
+
+/// Puts in what a case's YAML leaves open: `@PROBE`, the image of the agent
+/// and the probes; `@KERNEL`, the kernel's tag; `@CONSOLE`, the console's
+/// argument; `@OUT`, the folder of what was built.
+fn fill_in(target: Target, yaml: &str) -> Result<String> {
+    let console = match target.arch {
+        Arch::X86_64 => "console=ttyS0",
+        Arch::Aarch64 => "console=ttyAMA0",
+    };
+    let probe = probe_image(target.arch)?;
+    Ok(yaml
+        .replace("@PROBE", &format!("dir:{}", probe.display()))
+        .replace("@KERNEL", target.kernel)
+        .replace("@CONSOLE", console)
+        .replace("@OUT", &places::out().display().to_string()))
+}
+
+/// The folder of the image that agent and probes share; made anew by each
+/// process that runs tests, once.
+fn probe_image(arch: Arch) -> Result<PathBuf> {
+    static MADE: Mutex<Vec<Arch>> = Mutex::new(Vec::new());
+    let dir = places::out()
+        .join("qemu-tests/images")
+        .join(format!("probe-{arch}"));
+    let mut made = MADE.lock().expect("nobody panicked while making it");
+    if !made.contains(&arch) {
+        make_probe_image(arch, &dir).with_context(|| format!("make {}", dir.display()))?;
+        made.push(arch);
+    }
+    Ok(dir)
+}
+
+fn make_probe_image(arch: Arch, dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    for folder in [
+        "bin", "data", "dev", "etc", "host", "proc", "run", "sys", "tmp", "usr/bin", "var",
+    ] {
+        fs::create_dir_all(dir.join(folder))?;
+    }
+    // The places that a bind mounts a file on.
+    fs::write(dir.join("usr/bin/hullctl"), "")?;
+    fs::write(dir.join("etc/lower"), "of the image\n")?;
+    // A link that leads out, for the cases that try to leave.
+    symlink("/../../../../etc", dir.join("data/out"))?;
+    let agent = places::program(arch, "qemu-agent");
+    fs::copy(&agent, dir.join("bin/probe"))
+        .with_context(|| format!("copy {} (make build makes it)", agent.display()))?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! QEMU's control channel (QMP): JSON objects over a unix socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Answers that nobody has taken yet.
+    answers: Vec<Value>,
+    /// The reason of QEMU's `SHUTDOWN` event: `guest-shutdown`, `guest-reset`.
+    shutdown: Option<String>,
+    closed: bool,
+}
+
+/// A connection to a running QEMU.
+#[derive(Debug)]
+pub struct Qmp {
+    /// Held for a whole question and answer.
+    writer: Mutex<UnixStream>,
+    heard: Arc<(Mutex<Heard>, Condvar)>,
+}
+
+/// How long QEMU itself may take to answer.
+const ANSWER: Duration = Duration::from_secs(20);
+
+impl Qmp {
+    /// Does the handshake.
+    ///
+    /// # Errors
+    /// The other side is no QMP.
+    pub fn start(stream: UnixStream) -> Result<Self> {
+        let heard: Arc<(Mutex<Heard>, Condvar)> = Arc::default();
+        let reader = BufReader::new(stream.try_clone()?);
+        let listener = Arc::clone(&heard);
+        thread::spawn(move || listen(reader, &listener));
+        let qmp = Self {
+            writer: Mutex::new(stream),
+            heard,
+        };
+        qmp.execute("qmp_capabilities", &json!({}))?;
+        Ok(qmp)
+    }
+
+    /// Runs a command and returns what it returns.
+    ///
+    /// # Errors
+    /// QEMU refuses it, does not answer, or is gone.
+    ///
+    /// # Panics
+    /// A thread panicked in the middle of another command.
+    pub fn execute(&self, command: &str, arguments: &Value) -> Result<Value> {
+        let mut writer = self.writer.lock().expect("no command panicked");
+        let line = json!({"execute": command, "arguments": arguments});
+        writer
+            .write_all(format!("{line}\n").as_bytes())
+            .with_context(|| format!("ask QEMU to {command}"))?;
+        let answer = self
+            .wait(ANSWER, |heard| {
+                (!heard.answers.is_empty()).then(|| heard.answers.remove(0))
+            })
+            .with_context(|| format!("QEMU's answer to {command}"))?;
+        match answer.get("error") {
+            Some(error) => bail!("QEMU: {command}: {error}"),
+            None => Ok(answer["return"].clone()),
+        }
+    }
+
+    /// Waits for QEMU's end and returns the reason that it gave, if any.
+    ///
+    /// # Errors
+    /// QEMU runs on after `timeout`.
+    pub fn wait_closed(&self, timeout: Duration) -> Result<Option<String>> {
+        self.wait(timeout, |heard| {
+            heard.closed.then(|| heard.shutdown.clone())
+        })
+    }
+
+    fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut(&mut Heard) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + timeout;
+        let mut heard = self.heard.0.lock().expect("the reader is alive");
+        loop {
+            if let Some(found) = look(&mut heard) {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if heard.closed {
+                bail!("QEMU has ended");
+            }
+            if left.is_zero() {
+                bail!("not within {timeout:?}");
+            }
+            let (guard, _) = self
+                .heard
+                .1
+                .wait_timeout(heard, left)
+                .expect("the reader is alive");
+            heard = guard;
+        }
+    }
+}
+
+fn listen(reader: impl BufRead, shared: &(Mutex<Heard>, Condvar)) {
+    let (heard, changed) = shared;
+    for line in reader.lines().map_while(Result::ok) {
+        let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
+        let mut heard = heard.lock().expect("no reader panicked");
+        if message["event"] == "SHUTDOWN" {
+            heard.shutdown = message["data"]["reason"].as_str().map(str::to_owned);
+        } else if message.get("return").is_some() || message.get("error").is_some() {
+            heard.answers.push(message);
+        }
+        changed.notify_all();
+    }
+    heard.lock().expect("no reader panicked").closed = true;
+    changed.notify_all();
+}
