@@ -3,7 +3,19 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::{Error, Machine};
+use crate::{Btf, Error, Machine, Selection, Signatures};
+
+/// What is to become of a package's modules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which are taken.
+    pub modules: Selection,
+    /// Whether they stay signed.
+    pub signatures: Signatures,
+    /// Whether they keep their types. They do in any case where they stay
+    /// signed: the signature is over all of the module.
+    pub btf: Btf,
+}
 
 /// A kernel, ready to become an image.
 #[derive(Debug)]

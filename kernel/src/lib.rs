@@ -9,10 +9,11 @@
 //! 1. [`PackageFiles`] takes the files that matter out of any package.
 //! 2. [`Selection`] says which modules are wanted ([`select`]); what they need
 //!    comes along ([`graph`]).
-//! 3. [`PackageFiles::into_kernel`] unpacks the modules, cuts their signatures
-//!    off if told so, makes the indexes that `modprobe` and Hullkit's init
+//! 3. [`PackageFiles::into_kernel`] unpacks the modules, cuts off what
+//!    [`Options`] say is not needed, makes the indexes that `modprobe` and Hullkit's init
 //!    read ([`index`]), and gives a [`Kernel`].
 
+pub mod btf;
 mod compression;
 mod error;
 pub mod glob;
@@ -25,9 +26,10 @@ mod package;
 pub mod select;
 pub mod signature;
 
+pub use btf::Btf;
 pub use error::Error;
 pub use image::Machine;
-pub use kernel::{File, Kernel};
+pub use kernel::{File, Kernel, Options};
 pub use package::PackageFiles;
 pub use select::Selection;
 pub use signature::Signatures;

@@ -90,34 +90,46 @@ pub fn name(written: &str) -> String {
 pub(crate) mod sample {
     /// An ELF file with a `.modinfo` of these `key=value` strings.
     pub(crate) fn module(entries: &[&str]) -> Vec<u8> {
-        let names = b"\0.modinfo\0.shstrtab\0";
+        module_with(entries, b".note", b"")
+    }
+
+    /// The same, with one more section.
+    pub(crate) fn module_with(entries: &[&str], name: &[u8], data: &[u8]) -> Vec<u8> {
+        const PROGBITS: u32 = 1;
+        const STRTAB: u32 = 3;
+        let names = [b"\0.shstrtab\0.modinfo\0", name, b"\0"].concat();
         let info: Vec<u8> = entries
             .iter()
             .flat_map(|e| [e.as_bytes(), b"\0"].concat())
             .collect();
+        let sections = [
+            (1u32, STRTAB, &names[..]),
+            (20, PROGBITS, data),
+            (11, PROGBITS, &info[..]),
+        ];
+
         let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
         // ET_REL, EM_X86_64, version, entry, phoff.
         elf.extend([1u16.to_le_bytes(), 62u16.to_le_bytes()].concat());
         elf.extend(1u32.to_le_bytes());
         elf.extend([0u8; 16]);
-        let headers = 64 + names.len() + info.len();
-        elf.extend((headers as u64).to_le_bytes());
+        let length: usize = sections.iter().map(|(_, _, data)| data.len()).sum();
+        elf.extend((64 + length as u64).to_le_bytes());
         elf.extend([0u8; 4]);
-        for half in [64u16, 0, 0, 64, 3, 2] {
+        for half in [64u16, 0, 0, 64, 4, 1] {
             elf.extend(half.to_le_bytes());
         }
-        elf.extend_from_slice(names);
-        elf.extend_from_slice(&info);
-        elf.extend([0u8; 64]);
-        for (name, at, size) in [(1u32, 64 + names.len(), info.len()), (10, 64, names.len())] {
-            elf.extend(name.to_le_bytes());
-            // SHT_PROGBITS or SHT_STRTAB, no flags, no address.
-            elf.extend(if name == 1 { 1u32 } else { 3 }.to_le_bytes());
-            elf.extend([0u8; 16]);
-            elf.extend((at as u64).to_le_bytes());
-            elf.extend((size as u64).to_le_bytes());
-            elf.extend([0u8; 24]);
+        let mut table = vec![0u8; 64];
+        for (name, kind, data) in sections {
+            table.extend(name.to_le_bytes());
+            table.extend(kind.to_le_bytes());
+            table.extend([0u8; 16]);
+            table.extend((elf.len() as u64).to_le_bytes());
+            table.extend((data.len() as u64).to_le_bytes());
+            table.extend([0u8; 24]);
+            elf.extend_from_slice(data);
         }
+        elf.extend(table);
         elf
     }
 }

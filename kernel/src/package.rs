@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::compression::Compression;
 use crate::graph::{Graph, Module};
-use crate::{Error, File, Kernel, Selection, Signatures, image, index, modinfo, signature};
+use crate::{Btf, Error, File, Kernel, Options, Signatures};
+use crate::{btf, image, index, modinfo, signature};
 
 /// More modules than any kernel has; Ubuntu's has 7,000.
 const MAX_MODULES: usize = 20_000;
@@ -181,17 +182,13 @@ impl PackageFiles {
         }
     }
 
-    /// Makes the kernel of the files so far, with the modules of `selection`
-    /// and what they need.
+    /// Makes the kernel of the files so far, with the modules that `options`
+    /// choose and what these need.
     ///
     /// # Errors
     /// The image or the release is missing, a file is broken, a dependency is
     /// not there, or a line of the list matches nothing.
-    pub fn into_kernel(
-        mut self,
-        selection: &Selection,
-        signatures: Signatures,
-    ) -> Result<Kernel, Error> {
+    pub fn into_kernel(mut self, options: &Options) -> Result<Kernel, Error> {
         let (path, bytes) = self.image.take().ok_or(Error::Missing {
             what: "boot/vmlinuz-RELEASE",
         })?;
@@ -201,11 +198,11 @@ impl PackageFiles {
             .take()
             .ok_or(Error::Missing { what: "release" })?;
         let graph = self.graph()?;
-        let chosen = graph.closure(selection.choose(&graph)?)?;
+        let chosen = graph.closure(options.modules.choose(&graph)?)?;
         let modules_in_package = self.modules.len();
 
         let tree = format!("lib/modules/{release}");
-        let mut files = self.chosen_modules(&graph, &chosen, signatures)?;
+        let mut files = self.chosen_modules(&graph, &chosen, options)?;
         files.extend([
             (
                 "modules.alias".to_owned(),
@@ -277,29 +274,30 @@ impl PackageFiles {
         &mut self,
         graph: &Graph,
         chosen: &BTreeSet<usize>,
-        signatures: Signatures,
+        options: &Options,
     ) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let paths = chosen.iter().map(|&index| &graph.modules()[index].path);
         let packed: Vec<Packed> = paths.filter_map(|path| self.modules.remove(path)).collect();
         self.modules.clear();
         let contents = in_parallel(&packed, |module| {
-            let bytes = module.unpack()?;
-            match signatures {
-                Signatures::Keep => Ok(bytes),
-                Signatures::Strip => {
-                    signature::strip(&bytes)
-                        .map(<[u8]>::to_vec)
-                        .map_err(|reason| Error::Module {
-                            path: module.path.clone(),
-                            reason: reason.to_owned(),
-                        })
-                }
-            }
+            trim(module.unpack()?, options).map_err(|reason| Error::Module {
+                path: module.path.clone(),
+                reason,
+            })
         })?;
         let paths = chosen
             .iter()
             .map(|&index| graph.modules()[index].path.clone());
         Ok(paths.zip(contents).collect())
+    }
+}
+
+/// The module without what `options` say is not needed.
+fn trim(module: Vec<u8>, options: &Options) -> Result<Vec<u8>, String> {
+    match (options.signatures, options.btf) {
+        (Signatures::Keep, _) => Ok(module),
+        (Signatures::Strip, Btf::Keep) => Ok(signature::strip(&module)?.to_vec()),
+        (Signatures::Strip, Btf::Strip) => btf::strip(signature::strip(&module)?),
     }
 }
 

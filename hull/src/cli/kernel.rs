@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use hullkit_kernel::{Kernel, Machine, PackageFiles, Selection, Signatures};
+use hullkit_kernel::{Btf, Kernel, Machine, Options, PackageFiles, Selection, Signatures};
 use oci_spec::image::{Config, ConfigBuilder};
 
 use super::Global;
@@ -41,8 +41,11 @@ pub struct Import {
     #[arg(long, value_name = "default|all|FILE", default_value = "default")]
     modules: String,
     /// What becomes of the modules' signatures
-    #[arg(long, value_enum, default_value_t = SignaturesArg::Strip)]
-    module_signatures: SignaturesArg,
+    #[arg(long, value_enum, default_value_t = KeepOrStrip::Strip)]
+    module_signatures: KeepOrStrip,
+    /// What becomes of the modules' BTF types [default: as the signatures]
+    #[arg(long, value_enum)]
+    module_btf: Option<KeepOrStrip>,
     /// Refuse a package of any other architecture
     #[arg(long)]
     arch: Option<Arch>,
@@ -51,22 +54,13 @@ pub struct Import {
     packages: Vec<PathBuf>,
 }
 
-/// [`Signatures`] on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum SignaturesArg {
-    /// Left as they are: for Secure Boot and lockdown
+/// What becomes of a part of each module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KeepOrStrip {
+    /// Left as it is: signatures for Secure Boot and lockdown, types for BPF
     Keep,
-    /// Cut off: modules load ten times as fast, and taint the kernel
+    /// Cut off: modules load faster; without a signature they taint the kernel
     Strip,
-}
-
-impl From<SignaturesArg> for Signatures {
-    fn from(arg: SignaturesArg) -> Self {
-        match arg {
-            SignaturesArg::Keep => Self::Keep,
-            SignaturesArg::Strip => Self::Strip,
-        }
-    }
 }
 
 /// Carries it out.
@@ -81,9 +75,7 @@ pub fn run(global: &Global, command: &Command) -> Result<ExitCode> {
 }
 
 fn import(store: &Store, args: &Import) -> Result<()> {
-    let selection = selection(&args.modules)?;
-    let signatures = args.module_signatures.into();
-
+    let options = options(args)?;
     let mut files = PackageFiles::new();
     let mut control: Option<Control> = None;
     for path in &args.packages {
@@ -93,9 +85,7 @@ fn import(store: &Store, args: &Import) -> Result<()> {
     }
     let control = control.context("no package was given")?;
     let shown = shown(&args.packages);
-    let kernel = files
-        .into_kernel(&selection, signatures)
-        .with_context(|| shown.clone())?;
+    let kernel = files.into_kernel(&options).with_context(|| shown.clone())?;
     let arch = arch_of(kernel.machine);
     ensure!(
         arch.oci() == control.architecture,
@@ -108,7 +98,7 @@ fn import(store: &Store, args: &Import) -> Result<()> {
         Some(name) => name.clone(),
         None => format!("hullkit/kernel:{}", kernel.series()).parse()?,
     };
-    let config = config(&kernel, &control, signatures)?;
+    let config = config(&kernel, &control, &options)?;
     let summary = format!(
         "{} ({}): kernel {}, {} of {} modules",
         name.familiar(),
@@ -119,6 +109,27 @@ fn import(store: &Store, args: &Import) -> Result<()> {
     );
     let digest = store.put_image(&name, arch, config, &[layer(kernel)?])?;
     writeln!(std::io::stdout(), "{summary}, {digest}").context("writing to stdout")
+}
+
+/// What the command line says of the modules.
+fn options(args: &Import) -> Result<Options> {
+    let signatures = match args.module_signatures {
+        KeepOrStrip::Keep => Signatures::Keep,
+        KeepOrStrip::Strip => Signatures::Strip,
+    };
+    let btf = match args.module_btf.unwrap_or(args.module_signatures) {
+        KeepOrStrip::Keep => Btf::Keep,
+        KeepOrStrip::Strip => Btf::Strip,
+    };
+    ensure!(
+        (signatures, btf) != (Signatures::Keep, Btf::Strip),
+        "--module-btf strip would break the signatures that --module-signatures keep keeps",
+    );
+    Ok(Options {
+        modules: selection(&args.modules)?,
+        signatures,
+        btf,
+    })
 }
 
 /// The modules that `--modules` asks for.
@@ -204,8 +215,8 @@ fn arch_of(machine: Machine) -> Arch {
 }
 
 /// What the image says of itself.
-fn config(kernel: &Kernel, control: &Control, signatures: Signatures) -> Result<Config> {
-    let signatures = match signatures {
+fn config(kernel: &Kernel, control: &Control, options: &Options) -> Result<Config> {
+    let signatures = match options.signatures {
         Signatures::Keep => "kept",
         Signatures::Strip => "stripped",
     };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Selection;
 use crate::modinfo::sample;
 
 const RELEASE: &str = "6.12.0-test";
@@ -14,6 +15,14 @@ fn bzimage() -> Vec<u8> {
 fn signed(mut module: Vec<u8>) -> Vec<u8> {
     module.extend(b"PKCS7\0\0\x02\0\0\0\0\0\0\0\0\x05~Module signature appended~\n");
     module
+}
+
+/// All modules, stripped of all that can go.
+fn all() -> Options {
+    Options {
+        modules: Selection::All,
+        ..Options::default()
+    }
 }
 
 /// The files of a small package.
@@ -65,9 +74,7 @@ fn file(kernel: &Kernel, path: &str) -> Option<String> {
 
 #[test]
 fn a_small_package() {
-    let kernel = package()
-        .into_kernel(&Selection::default(), Signatures::Strip)
-        .unwrap();
+    let kernel = package().into_kernel(&Options::default()).unwrap();
     assert_eq!(
         (kernel.release.as_str(), kernel.series()),
         (RELEASE, "6.12")
@@ -99,7 +106,12 @@ fn a_small_package() {
 #[test]
 fn signatures_go_or_stay() {
     for (signatures, there) in [(Signatures::Strip, false), (Signatures::Keep, true)] {
-        let kernel = package().into_kernel(&Selection::All, signatures).unwrap();
+        let kernel = package()
+            .into_kernel(&Options {
+                signatures,
+                ..all()
+            })
+            .unwrap();
         assert_eq!(kernel.modules(), 3);
         for module in kernel
             .files
@@ -117,12 +129,36 @@ fn signatures_go_or_stay() {
 }
 
 #[test]
+fn types_go_only_where_the_signature_does() {
+    use Signatures as S;
+    for (signatures, btf, there) in [
+        (S::Strip, Btf::Strip, false),
+        (S::Strip, Btf::Keep, true),
+        (S::Keep, Btf::Strip, true),
+    ] {
+        let mut files = package();
+        let module = sample::module_with(&["alias=t"], b".BTF", b"types of it");
+        files
+            .add(
+                &format!("lib/modules/{RELEASE}/kernel/t.ko"),
+                signed(module),
+            )
+            .unwrap();
+        let options = Options {
+            signatures,
+            btf,
+            ..all()
+        };
+        let module = file(&files.into_kernel(&options).unwrap(), "kernel/t.ko").unwrap();
+        assert_eq!(module.contains("types of it"), there, "{options:?}");
+    }
+}
+
+#[test]
 fn the_same_files_give_the_same_tar() {
     let tar = || {
         let mut tar = Vec::new();
-        let kernel = package()
-            .into_kernel(&Selection::All, Signatures::Strip)
-            .unwrap();
+        let kernel = package().into_kernel(&all()).unwrap();
         kernel.write_tar(&mut tar).unwrap();
         tar
     };
@@ -153,9 +189,7 @@ fn what_does_not_fit_is_named() {
         let error = package().add(path, Vec::new()).unwrap_err().to_string();
         assert_eq!(error, expected);
     }
-    let error = PackageFiles::new()
-        .into_kernel(&Selection::All, Signatures::Strip)
-        .unwrap_err();
+    let error = PackageFiles::new().into_kernel(&all()).unwrap_err();
     assert_eq!(error.to_string(), "the package has no boot/vmlinuz-RELEASE");
 }
 
@@ -170,10 +204,7 @@ fn the_first_broken_module_is_named() {
             )
             .unwrap();
     }
-    let error = files
-        .into_kernel(&Selection::All, Signatures::Strip)
-        .unwrap_err()
-        .to_string();
+    let error = files.into_kernel(&all()).unwrap_err().to_string();
     let expected = format!("module lib/modules/{RELEASE}/kernel/b.ko: not a kernel module: ");
     assert!(error.starts_with(&expected), "{error}");
 }
