@@ -36,6 +36,9 @@ impl FromStr for Reference {
             why,
         };
         let parsed: Parsed = name.parse().map_err(|e| bad(format!("{e}")))?;
+        if parsed.repository().bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(bad("repository name must be lowercase".to_owned()));
+        }
         let digest = parsed
             .digest()
             .map(str::parse)

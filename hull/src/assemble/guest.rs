@@ -14,7 +14,10 @@ const PROGRAMS: [(&str, &str); 2] = [("init", layout::INIT), ("runc-shim", layou
 /// The folder of the guest's programs for `arch`: `given` (`--guest` or
 /// `HULL_GUEST`) or a folder of the architecture's name in it, else
 /// `../guest/ARCH` beside this program, as the Makefile lays them out.
-fn folder(given: Option<&Path>, arch: Arch) -> Result<PathBuf, Error> {
+///
+/// # Errors
+/// The programs are in none of these places.
+pub(crate) fn folder(given: Option<&Path>, arch: Arch) -> Result<PathBuf, Error> {
     let candidates = match given {
         Some(dir) => vec![dir.join(arch.uname()), dir.to_owned()],
         None => {

@@ -66,7 +66,7 @@ impl Images {
 fn at(named: &Located<String>, source: source::Error) -> Error {
     Error::Image {
         place: named.place.clone(),
-        source,
+        source: Box::new(source),
     }
 }
 

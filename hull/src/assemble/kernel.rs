@@ -39,7 +39,7 @@ pub(super) fn add(
             .apply(&mut modules, finder.spool)
             .map_err(|source| Error::KernelTar {
                 place: named.place.clone(),
-                source,
+                source: Box::new(source),
             })?;
         super::merge(&mut system.tree, &modules)?;
     }

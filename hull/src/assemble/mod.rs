@@ -3,7 +3,7 @@
 
 mod bundle;
 mod files;
-mod guest;
+pub(crate) mod guest;
 mod images;
 mod kernel;
 mod mountpoint;
@@ -51,7 +51,7 @@ pub enum Error {
         /// Where the YAML names it.
         place: Place,
         /// Why.
-        source: source::Error,
+        source: Box<source::Error>,
     },
     /// The entries do not compose.
     #[error(transparent)]
@@ -75,7 +75,7 @@ pub enum Error {
         /// Where the YAML names the image.
         place: Place,
         /// What is wrong.
-        source: layer::Error,
+        source: Box<layer::Error>,
     },
     /// The guest's programs are not there.
     #[error(

@@ -78,7 +78,7 @@ fn oci_layout(
         };
         let image: Image = finder.find(&named.value).map_err(|source| Error::Image {
             place: named.place.clone(),
-            source,
+            source: Box::new(source),
         })?;
         // An image that has no name in a registry goes by the volume's.
         let name: Reference = named

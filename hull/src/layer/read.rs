@@ -214,7 +214,7 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn broken(&self, what: impl ToString) -> Error {
+    fn broken(&self, what: impl std::fmt::Display) -> Error {
         Error::Entry {
             layer: self.layer.name.clone(),
             entry: show(self.raw),

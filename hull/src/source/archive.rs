@@ -70,7 +70,7 @@ fn members(name: &str, path: &Path, spool: &Path) -> Result<Tree, Error> {
         .apply(&mut members, spool)
         .map_err(|source| Error::Layer {
             image: name.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
     Ok(members)
 }

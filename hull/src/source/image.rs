@@ -70,7 +70,7 @@ impl Image {
                         .apply(&mut tree, spool)
                         .map_err(|source| Error::Layer {
                             image: self.name.clone(),
-                            source,
+                            source: Box::new(source),
                         })?;
                 }
                 Ok(tree)

@@ -120,7 +120,7 @@ pub enum Error {
         /// The image.
         image: String,
         /// What is wrong.
-        source: layer::Error,
+        source: Box<layer::Error>,
     },
     /// A folder cannot be listed.
     #[error(transparent)]

@@ -184,11 +184,11 @@ impl Store {
         match layer.digest {
             Some(expected) if expected != blob.digest => Err(Error::Source(source::Error::Layer {
                 image: name.familiar(),
-                source: layer::Error::Digest {
+                source: Box::new(layer::Error::Digest {
                     layer: layer.name.clone(),
                     expected,
                     found: blob.digest,
-                },
+                }),
             })),
             _ => Ok(blob),
         }

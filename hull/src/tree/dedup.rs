@@ -13,6 +13,8 @@ use super::{Dir, Leaf, Meta, Node, path};
 
 /// Files that may be equal: same metadata, same length.
 type Rough<'a> = (&'a Meta, u64);
+/// Their leaves, each with its path.
+type Group<'a> = Vec<(Vec<u8>, &'a Arc<Leaf>)>;
 
 /// Makes regular files below `dir` with the same content and metadata one.
 ///
@@ -28,7 +30,7 @@ pub fn share_equal_files(dir: &mut Dir) -> io::Result<()> {
 
 /// By the address of each leaf that has an equal: the one to use for it.
 fn find_equal(dir: &Dir) -> io::Result<HashMap<*const Leaf, Arc<Leaf>>> {
-    let mut groups: HashMap<Rough<'_>, Vec<(Vec<u8>, &Arc<Leaf>)>> = HashMap::new();
+    let mut groups: HashMap<Rough<'_>, Group<'_>> = HashMap::new();
     for (name, node) in super::Walk::new(dir) {
         let Node::Leaf(leaf) = node else { continue };
         let Some(content) = leaf.as_file() else {

@@ -12,6 +12,8 @@ pub mod node;
 pub mod path;
 pub mod scan;
 
+use std::collections::btree_map;
+
 pub use content::Content;
 pub use node::{Device, Dir, Entries, Kind, Leaf, Meta, Node, Xattrs};
 pub use path::PathError;
@@ -315,12 +317,12 @@ fn merge(old: &mut Dir, new: Dir) {
     }
 }
 
+/// The entries of a folder that are still to come.
+type Rest<'a> = btree_map::Iter<'a, Box<[u8]>, Node>;
+
 /// Iterator of [`Tree::walk`]: (path, entry).
 pub struct Walk<'a> {
-    stack: Vec<(
-        Vec<u8>,
-        std::collections::btree_map::Iter<'a, Box<[u8]>, Node>,
-    )>,
+    stack: Vec<(Vec<u8>, Rest<'a>)>,
 }
 
 impl<'a> Walk<'a> {

@@ -1,0 +1,60 @@
+use super::*;
+
+fn line(command: &QemuCommand) -> String {
+    command.to_string()
+}
+
+#[test]
+fn both_architectures_have_their_machine() {
+    let x86 = line(&QemuCommand::new(Arch::X86_64, "k"));
+    assert!(x86.starts_with("qemu-system-x86_64 -machine q35 -cpu max -accel tcg,thread=multi "));
+    let arm = line(&QemuCommand::new(Arch::Aarch64, "k"));
+    assert!(arm.starts_with("qemu-system-aarch64 -machine virt -cpu max,pauth-impdef=on "));
+}
+
+#[test]
+fn what_is_asked_for_is_on_the_command_line() {
+    let command = QemuCommand::new(Arch::X86_64, "k")
+        .initrd("i")
+        .cmdline("console=ttyS0")
+        .append("quiet")
+        .memory_mib(64)
+        .cpus(2)
+        .accel(Accel::Icount)
+        .serial(Serial::File("log".into()))
+        .channel("agent", "a,b.sock")
+        .net(["8080:80".parse().unwrap()])
+        .drive(Drive {
+            file: "d.img".into(),
+            format: DriveFormat::Raw,
+            readonly: true,
+        });
+    let line = line(&command);
+    for part in [
+        "-kernel k -initrd i -append 'console=ttyS0 quiet'",
+        "-m 64 -smp 2",
+        "-icount shift=0,sleep=off",
+        "-serial file:log",
+        "path=a,,b.sock",
+        "virtserialport,chardev=channel0,name=agent",
+        "user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80",
+        "if=none,id=disk0,format=raw,readonly=on,file=d.img",
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+}
+
+#[test]
+fn ports_are_two_numbers() {
+    assert_eq!("0:80".parse(), Ok(Forward { host: 0, guest: 80 }));
+    assert_eq!("1:2/tcp".parse(), Ok(Forward { host: 1, guest: 2 }));
+    for bad in ["80", "80:", ":80", "1:0", "1:70000", "a:b", "1:2/udp"] {
+        assert_eq!(bad.parse::<Forward>(), Err(BadForward(bad.to_owned())));
+    }
+}
+
+#[test]
+fn a_missing_file_of_a_prefix_is_named() {
+    let error = QemuCommand::of_prefix(Arch::X86_64, Path::new("/nowhere/n")).unwrap_err();
+    assert!(error.to_string().starts_with("/nowhere/n-cmdline: "));
+}
