@@ -3,12 +3,14 @@
 use std::io;
 use std::path::Path;
 
+use nix::errno::Errno;
+
 /// What PID 1 or one of its companions could not do: the operation, its
 /// object, and the reason. Its text is one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call, or an operation on a file, failed.
-    #[error("{op} {object}: {source}")]
+    #[error("{op} {object}: {}", word(source))]
     Os {
         /// What was being done: `mount`, `read`.
         op: &'static str,
@@ -44,6 +46,14 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+}
+
+/// The kernel's word for people: without its number.
+fn word(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
+    }
 }
 
 impl Error {

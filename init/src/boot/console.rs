@@ -14,9 +14,10 @@ pub(super) fn open(booted: &mut Booted) {
     booted.note("console", standard_descriptors());
     let path = "/proc/sys/kernel/printk_devkmsg";
     // By default the kernel drops what a program writes in a burst: a boot.
+    // It takes the word only with its newline.
     booted.note(
         "console",
-        fs::write(path, "on").map_err(Error::os("write", path)),
+        fs::write(path, "on\n").map_err(Error::os("write", path)),
     );
 }
 

@@ -12,7 +12,6 @@ mod modules;
 mod mounts;
 mod resolv;
 mod root;
-mod sysctl;
 mod volumes;
 
 use std::fmt::Display;
@@ -90,5 +89,7 @@ fn settings(booted: &mut Booted) {
         "resolv.conf",
         resolv::prepare(Path::new("/etc/resolv.conf")),
     );
-    sysctl::apply(booted, Path::new("/etc"), Path::new("/proc/sys"));
+    for error in hullkit_sysctl::apply(Path::new("/etc"), Path::new("/proc/sys")) {
+        booted.problems.push(format!("sysctl: {error}"));
+    }
 }

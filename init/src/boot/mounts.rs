@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 use nix::unistd;
 
-use super::Booted;
+use super::{Booted, modules};
 use crate::Error;
 use crate::modules::is_filesystem;
 
@@ -145,6 +145,7 @@ pub(super) fn run(booted: &mut Booted, writable_root: bool) {
     for (link, target) in LINKS {
         booted.note(link, make_link(link, target));
     }
+    booted.note("modules", modules::ask_nobody());
     let known = booted
         .note("filesystems", fs::read_to_string("/proc/filesystems"))
         .unwrap_or_default();

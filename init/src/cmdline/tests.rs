@@ -133,7 +133,7 @@ fn reference(text: &str) -> Vec<(String, Option<String>)> {
         }
         let start = at;
         let mut equals = None;
-        while at < bytes.len() && !(blank(bytes[at]) && !inside) {
+        while at < bytes.len() && (inside || !blank(bytes[at])) {
             if bytes[at] == b'=' && equals.is_none() {
                 equals = Some(at);
             }

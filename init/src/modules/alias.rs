@@ -25,21 +25,22 @@ impl Wanted {
 
     /// Whether one of the names matches `pattern`.
     fn any(&self, pattern: &[u8]) -> bool {
-        let literal = glob::literal(pattern);
-        let folded = || literal.iter().map(|b| glob::fold(*b));
-        let start = self
-            .0
-            .partition_point(|name| name.iter().copied().lt(folded()));
-        self.0
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(|name| {
-                name.len() >= literal.len()
-                    && name.iter().copied().zip(folded()).all(|(a, b)| a == b)
-            })
+        let mut buffer = [0; 64];
+        let literal = folded(glob::literal(pattern), &mut buffer);
+        let start = self.0.partition_point(|name| name.as_slice() < literal);
+        let candidates = self.0.get(start..).unwrap_or_default().iter();
+        candidates
+            .take_while(|name| name.starts_with(literal))
             .any(|name| glob::matches(pattern, name))
     }
+}
+
+/// The beginning of `name` with `_` for `-`, in `buffer`: as much as fits.
+fn folded<'a>(name: &[u8], buffer: &'a mut [u8; 64]) -> &'a [u8] {
+    for (to, from) in buffer.iter_mut().zip(name) {
+        *to = glob::fold(*from);
+    }
+    buffer.get(..name.len()).unwrap_or(buffer)
 }
 
 /// The modules that the lines `alias PATTERN MODULE` of `text` give for
@@ -50,12 +51,9 @@ pub fn modules<'a>(text: &'a str, wanted: &Wanted) -> Vec<&'a str> {
     if wanted.0.is_empty() {
         return found;
     }
-    for line in text.lines() {
-        let mut words = line.split_ascii_whitespace();
-        if words.next() != Some("alias") {
-            continue;
-        }
-        if let (Some(pattern), Some(module)) = (words.next(), words.next())
+    for line in text.split('\n') {
+        let words = line.strip_prefix("alias ").and_then(|l| l.split_once(' '));
+        if let Some((pattern, module)) = words
             && wanted.any(pattern.as_bytes())
             && !found.contains(&module)
         {
@@ -94,6 +92,11 @@ alias broken
     }
 
     proptest! {
+        #[test]
+        fn a_long_name_is_found(name in "[a-]{60,80}") {
+            prop_assert!(Wanted::new([&name]).any(name.as_bytes()));
+        }
+
         #[test]
         fn the_search_finds_what_trying_each_name_finds(
             pattern in "[ab*?-]{0,5}", names in prop::collection::vec("[ab_-]{0,5}", 0..6)

@@ -108,19 +108,28 @@ impl Modules {
         }
     }
 
-    /// Loads what drives the devices of these modaliases. A device without a
-    /// driver is no error, nor is a driver that finds none of its devices.
+    /// Loads what drives the devices of these modaliases, if `takes` says so of
+    /// the module's file. A device without a driver is no error, nor is a
+    /// driver that finds none of its devices.
     ///
     /// # Errors
     /// `modules.alias` cannot be read.
-    pub fn load_for<T: AsRef<[u8]>>(&self, modaliases: &[T]) -> Result<Loaded, Error> {
+    pub fn load_for<T: AsRef<[u8]>>(
+        &self,
+        modaliases: &[T],
+        takes: impl Fn(&str) -> bool,
+    ) -> Result<Loaded, Error> {
         let names = alias::modules(self.aliases()?, &Wanted::new(modaliases));
         let mut loaded = Loaded::default();
         for name in names {
+            let found = self.dep.find(name);
+            let Some(module) = found.filter(|module| takes(module.path)) else {
+                continue;
+            };
             if self.is_blacklisted(name) || is_loaded(name) {
                 continue;
             }
-            match self.load_at_module(name, 0) {
+            match self.insert(module, 0) {
                 Ok(()) => loaded.count += 1,
                 Err(Error::Os { source, .. }) if is_no_device(&source) => {}
                 Err(error) => loaded.failed.push(error),
@@ -160,6 +169,11 @@ impl Modules {
         match kmod::finit_module(&file, &options, flags) {
             // Somebody else was faster.
             Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            // The file is open: what is missing is what it refers to.
+            Err(Errno::ENOENT) => Err(Error::Module {
+                name: module.name().to_owned(),
+                reason: "it needs a module that is missing".to_owned(),
+            }),
             Err(errno) => Err(Error::os("load module", module.name())(errno)),
         }
     }

@@ -17,7 +17,8 @@ use nix::sys::socket::{
 
 use crate::Error;
 use crate::cmdline::Cmdline;
-use crate::modules::{Loaded, Modules, coldplug};
+use crate::modules::coldplug::{self, Part};
+use crate::modules::{Loaded, Modules};
 
 /// The name by which `/init` is called for it.
 pub const NAME: &str = "hullkit-uevent";
@@ -52,7 +53,7 @@ fn run() -> Result<(), Error> {
     loop {
         match collect(&socket) {
             Ok(modaliases) if modaliases.is_empty() => {}
-            Ok(modaliases) => load(&cmdline, |modules| modules.load_for(&modaliases))?,
+            Ok(modaliases) => load(&cmdline, |modules| modules.load_for(&modaliases, |_| true))?,
             // Messages were lost: what they told of is still there to see.
             Err(Errno::ENOBUFS) => look_around(&cmdline)?,
             Err(Errno::EINTR) => {}
@@ -74,7 +75,9 @@ fn listen() -> Result<OwnedFd, Errno> {
 }
 
 fn look_around(cmdline: &Cmdline) -> Result<(), Error> {
-    load(cmdline, |modules| coldplug::run(modules, Path::new("/sys")))
+    load(cmdline, |modules| {
+        coldplug::run(modules, Path::new("/sys"), Part::All)
+    })
 }
 
 /// The files of the modules are read for each batch and forgotten behind it:
