@@ -348,7 +348,7 @@ fn device(r: &mut Reader, node: &Node, field: &str) -> Option<Device> {
         r.meaning(node.line, field, "the key \"mode\" is missing");
         return None;
     };
-    let mode = r.parsed(mode, &fields.name("mode"), text::mode)?;
+    let mode = mode_bits(r, mode, &fields.name("mode"))?;
     if !path.starts_with('/') {
         r.strict(node.line, field, absolute(&path));
     }
@@ -361,8 +361,19 @@ fn device(r: &mut Reader, node: &Node, field: &str) -> Option<Device> {
         kind,
         major,
         minor,
-        mode: mode.value,
+        mode,
     })
+}
+
+/// Permission bits, which are in quotes: YAML would read `0644` as 420.
+pub(super) fn mode_bits(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    if let Kind::Int(_) = node.kind {
+        let message =
+            "found a number without quotes, allowed: octal digits in quotes, such as \"0644\"";
+        r.problem(node.line, field, message);
+        return None;
+    }
+    r.parsed(node, field, text::mode).map(|mode| mode.value)
 }
 
 const MAPPING_KEYS: &[&str] = &["containerID", "hostID", "size"];
@@ -444,7 +455,7 @@ pub(crate) fn resolve(id: &Located<Id>, ids: &BTreeMap<String, u32>) -> Result<u
         Id::Entry(name) => ids.get(name).copied().ok_or_else(|| {
             let names: Vec<&str> = ids.keys().map(String::as_str).collect();
             let hint = if name.bytes().all(|b| b.is_ascii_digit()) {
-                "; write a number without quotes".to_owned()
+                " (write a number without quotes)".to_owned()
             } else {
                 did_you_mean(name, &names)
             };

@@ -7,7 +7,6 @@ use super::node::{Kind, Node, quoted};
 use super::place::{Located, Problem};
 use super::read::{Fields, Reader};
 use super::supervise;
-use super::text;
 use super::types::{
     Entry, File, FileContent, Id, Kernel, Metadata, Security, Volume, VolumeFormat,
 };
@@ -188,7 +187,7 @@ pub(super) fn file(
     let path = fields.required(r, "path", file_path);
     let content = file_content(r, &fields, field);
     let mode = match fields.get("mode") {
-        Some(node) => Some(r.parsed(node, &fields.name("mode"), text::mode)?.value),
+        Some(node) => Some(container::mode_bits(r, node, &fields.name("mode"))?),
         None => None,
     };
     let uid = fields.read(r, "uid", container::id);

@@ -68,7 +68,9 @@ pub fn parse_as(files: &[Source<'_>], security: Option<Security>) -> Result<Spec
             }
             Err(e) => r.problem(e.line, "", e.message),
         }
-        problems.extend(r.into_problems().into_iter().map(|(_, problem)| problem));
+        let mut found: Vec<Problem> = r.into_problems().into_iter().map(|(_, p)| p).collect();
+        found.sort_by_key(|problem| problem.place.line);
+        problems.extend(found);
     }
     // What is wrong by itself first: behind it, comparing would find ghosts.
     if !problems.is_empty() {

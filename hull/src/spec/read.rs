@@ -356,7 +356,7 @@ fn unknown_key(key: &str, allowed: &[&str]) -> String {
     )
 }
 
-/// `; did you mean "…"?`, or nothing where nothing is near.
+/// ` (did you mean "…"?)`, or nothing where nothing is near.
 pub(super) fn did_you_mean(text: &str, known: &[&str]) -> String {
     const LONGEST: usize = 64;
     if text.len() > LONGEST {
@@ -369,6 +369,6 @@ pub(super) fn did_you_mean(text: &str, known: &[&str]) -> String {
         .map(|name| (strsim::damerau_levenshtein(&wanted, &plain(name)), name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= 1.max(name.chars().count() / 3))
-        .map(|(_, name)| format!("; did you mean \"{name}\"?"))
+        .map(|(_, name)| format!(" (did you mean \"{name}\"?)"))
         .unwrap_or_default()
 }

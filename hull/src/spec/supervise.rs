@@ -123,7 +123,7 @@ fn duration(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
     match node.kind {
         Kind::Int(n) => {
             let message = format!(
-                "found {}, allowed: {}; did you mean \"{n}s\"?",
+                "found {} (did you mean \"{n}s\"?), allowed: {}",
                 node.describe(),
                 text::DURATION
             );

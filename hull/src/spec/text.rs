@@ -297,7 +297,7 @@ mod tests {
         assert!(
             rlimit("nofiles,1,2")
                 .unwrap_err()
-                .contains("did you mean \"RLIMIT_NOFILE\"?")
+                .contains("(did you mean \"RLIMIT_NOFILE\"?")
         );
         for wrong in [
             "nofile,1",
@@ -350,7 +350,7 @@ mod tests {
         assert!(
             signal("SIGTREM")
                 .unwrap_err()
-                .contains("did you mean \"TERM\"?")
+                .contains("(did you mean \"TERM\"?")
         );
     }
 
@@ -369,12 +369,12 @@ mod tests {
         assert!(
             capability("cap_chown")
                 .unwrap_err()
-                .contains("did you mean \"CAP_CHOWN\"?")
+                .contains("(did you mean \"CAP_CHOWN\"?")
         );
         assert!(
             capability("NET_ADMIN")
                 .unwrap_err()
-                .contains("did you mean \"CAP_NET_ADMIN\"?")
+                .contains("(did you mean \"CAP_NET_ADMIN\"?")
         );
     }
 }

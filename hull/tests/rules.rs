@@ -1,0 +1,8 @@
+//! LinuxKit's rules beyond its recorded results (`oracle.rs`), and ours.
+
+mod rules {
+    mod linuxkit;
+    mod ours;
+    mod refused;
+    mod scene;
+}
