@@ -1,2 +1,8 @@
-//! Placeholder of the workspace skeleton.
-fn main() {}
+//! The program: see `runc_shim::cli`.
+
+use std::process::exit;
+
+fn main() {
+    let arguments = std::env::args_os().skip(1).collect();
+    exit(runc_shim::cli::main(arguments).0)
+}

@@ -1,0 +1,316 @@
+//! cgroup v2: a container's group, made before its process is born into it,
+//! and taken away with all that is in it.
+
+mod devices;
+mod settings;
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use devices::device_program;
+pub use settings::{Setting, settings};
+
+use crate::error::Error;
+use crate::spec::Resources;
+use crate::sys::{bpf, file, process};
+
+/// Where the hierarchy is mounted.
+pub const ROOT: &str = "/sys/fs/cgroup";
+
+/// How long processes that were killed may take to be gone. Those that sleep
+/// in the kernel can take longer than anybody should wait.
+const EMPTY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Controllers that every container gets where the kernel has them: without
+/// them nobody could see that it ran out of memory, or count its processes.
+const USUAL: [&str; 2] = ["memory", "pids"];
+
+/// A container's group.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: String,
+    dir: OwnedFd,
+}
+
+fn in_root(path: &str) -> PathBuf {
+    Path::new(ROOT).join(path)
+}
+
+fn problem(path: &str, problem: impl Into<String>) -> Error {
+    Error::Cgroup {
+        path: path.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+fn failed(path: &str, doing: &str, error: &io::Error) -> Error {
+    problem(path, format!("{doing}: {}", crate::sys::error_text(error)))
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+    file::openat(None, &path, libc::O_DIRECTORY | libc::O_RDONLY, 0)
+}
+
+impl Cgroup {
+    /// Makes the group with its limits.
+    ///
+    /// # Errors
+    /// There is no cgroup v2, or the group lacks what a limit needs.
+    pub fn create(path: &str, resources: &Resources) -> Result<Self, Error> {
+        check_root()?;
+        let wanted = settings(resources);
+        make(path)?;
+        let dir = open_dir(&in_root(path)).map_err(|e| failed(path, "open", &e))?;
+        let cgroup = Self {
+            path: path.to_owned(),
+            dir,
+        };
+        cgroup.enable(&wanted)?;
+        for setting in &wanted {
+            cgroup.set(setting)?;
+        }
+        cgroup.guard_devices(resources)?;
+        Ok(cgroup)
+    }
+
+    /// The group itself, for clone3(2).
+    #[must_use]
+    pub fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    fn read(&self, name: &str) -> Result<String, Error> {
+        let doing = format!("read {name}");
+        fs::read_to_string(in_root(&self.path).join(name))
+            .map_err(|e| failed(&self.path, &doing, &e))
+    }
+
+    /// Makes the controllers of the settings, and the usual ones, reach the
+    /// group: each group above has to pass them on.
+    fn enable(&self, wanted: &[Setting]) -> Result<(), Error> {
+        let has = self.read("cgroup.controllers")?;
+        let has: BTreeSet<&str> = has.split_whitespace().collect();
+        let needed: BTreeSet<&str> = wanted.iter().filter_map(Setting::controller).collect();
+        let all: BTreeSet<&str> = needed.iter().copied().chain(USUAL).collect();
+        if all.is_subset(&has) {
+            return Ok(());
+        }
+        let root = fs::read_to_string(in_root("cgroup.controllers"))
+            .map_err(|e| failed("", "read cgroup.controllers", &e))?;
+        let root: BTreeSet<&str> = root.split_whitespace().collect();
+        if let Some(missing) = needed.difference(&root).next() {
+            return Err(problem(
+                &self.path,
+                format!("the kernel has no {missing} controller"),
+            ));
+        }
+        let words: Vec<String> = all
+            .intersection(&root)
+            .map(|name| format!("+{name}"))
+            .collect();
+        if words.is_empty() {
+            return Ok(());
+        }
+        let words = words.join(" ");
+        for above in above(&self.path) {
+            fs::write(in_root(above).join("cgroup.subtree_control"), &words).map_err(|e| {
+                failed(
+                    above,
+                    &format!("write \"{words}\" to cgroup.subtree_control"),
+                    &e,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn set(&self, setting: &Setting) -> Result<(), Error> {
+        let result = match (
+            &setting.otherwise,
+            self.write(&setting.file, &setting.value),
+        ) {
+            (Some((file, value)), Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+                self.write(file, value)
+            }
+            (_, result) => result,
+        };
+        match result {
+            Err(e) if setting.optional && e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => {
+                let doing = format!("write \"{}\" to {}", setting.value, setting.file);
+                Err(failed(&self.path, &doing, &e))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn write(&self, name: &str, value: &str) -> io::Result<()> {
+        let name = CString::new(name)?;
+        let fd = file::openat(Some(self.dir.as_fd()), &name, libc::O_WRONLY, 0)?;
+        file::write_once(fd.as_fd(), value.as_bytes())
+    }
+
+    /// A kernel without cgroup BPF lets everything pass; that is an error only
+    /// where the configuration says something about devices.
+    fn guard_devices(&self, resources: &Resources) -> Result<(), Error> {
+        let program = device_program(&resources.devices);
+        let attached = bpf::load_device_program(&program)
+            .and_then(|program| bpf::attach_device_program(self.dir.as_fd(), program.as_fd()));
+        match attached {
+            Err(e)
+                if resources.devices.is_empty()
+                    && matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) =>
+            {
+                Ok(())
+            }
+            Err(e) => Err(failed(&self.path, "limit device access by BPF", &e)),
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+fn check_root() -> Result<(), Error> {
+    let root = open_dir(Path::new(ROOT)).map_err(Error::io("open", ROOT))?;
+    let is_v2 = file::filesystem(root.as_fd()).is_ok_and(file::Filesystem::is_cgroup2);
+    if is_v2 {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!(
+        "{ROOT} is not cgroup v2, which is the only version that this runtime supports"
+    )))
+}
+
+/// Makes the folders down to the group.
+fn make(path: &str) -> Result<(), Error> {
+    match fs::create_dir(in_root(path)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(in_root(path)).map_err(|e| failed(path, "make", &e))
+        }
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(failed(path, "make", &e)),
+        _ => Ok(()),
+    }
+}
+
+/// The groups above one, from the root: of `a/b/c` the root, `a`, `a/b`.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at);
+    [""].into_iter()
+        .chain(ends.filter_map(|end| path.get(..end)))
+}
+
+/// Kills all that lives in the group and below.
+///
+/// # Errors
+/// The kernel's. A group that is not there is empty.
+pub fn kill(path: &str) -> Result<(), Error> {
+    match fs::write(in_root(path).join("cgroup.kill"), "1") {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(failed(path, "kill its processes", &e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a group that somebody lives in: it cannot be a new container's.
+///
+/// # Errors
+/// Somebody does; the kernel's.
+pub fn check_free(path: &str) -> Result<(), Error> {
+    if !in_root(path).exists() || is_empty(path)? {
+        return Ok(());
+    }
+    Err(problem(path, "processes of somebody else live in it"))
+}
+
+/// Sends a signal to every process in the group.
+///
+/// # Errors
+/// The kernel's.
+pub fn signal(path: &str, signal: i32) -> Result<(), Error> {
+    let list = fs::read_to_string(in_root(path).join("cgroup.procs"))
+        .map_err(|e| failed(path, "read cgroup.procs", &e))?;
+    for pid in list.lines().filter_map(|line| line.parse().ok()) {
+        let sent = process::open_pid(pid).and_then(|p| process::send_signal(p.as_fd(), signal));
+        match sent {
+            Err(e) if e.raw_os_error() != Some(libc::ESRCH) => {
+                return Err(failed(path, "signal its processes", &e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Kills all that lives in the group, waits until it is empty, and removes it
+/// and all below. A group that is not there is removed.
+///
+/// # Errors
+/// The kernel's, or the processes are not gone in time.
+pub fn remove(path: &str) -> Result<(), Error> {
+    if path.is_empty() || !in_root(path).exists() {
+        return Ok(());
+    }
+    if !is_empty(path)? {
+        kill(path)?;
+        wait_until_empty(path)?;
+    }
+    remove_below(&in_root(path)).map_err(|e| failed(path, "remove", &e))
+}
+
+fn is_empty(path: &str) -> Result<bool, Error> {
+    let events = fs::read_to_string(in_root(path).join("cgroup.events"))
+        .map_err(|e| failed(path, "read cgroup.events", &e))?;
+    Ok(events.lines().any(|line| line == "populated 0"))
+}
+
+/// The kernel raises POLLPRI on `cgroup.events` when it changes.
+fn wait_until_empty(path: &str) -> Result<(), Error> {
+    let deadline = Instant::now() + EMPTY_WITHIN;
+    let events = fs::File::open(in_root(path).join("cgroup.events"))
+        .map_err(|e| failed(path, "open cgroup.events", &e))?;
+    loop {
+        let mut text = [0; 256];
+        let n = std::os::unix::fs::FileExt::read_at(&events, &mut text, 0)
+            .map_err(|e| failed(path, "read cgroup.events", &e))?;
+        let text = text.get(..n).unwrap_or_default();
+        if text
+            .split(|b| *b == b'\n')
+            .any(|line| line == b"populated 0")
+        {
+            return Ok(());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let seconds = EMPTY_WITHIN.as_secs();
+            return Err(problem(
+                path,
+                format!("its processes were killed and are not gone in {seconds} s"),
+            ));
+        }
+        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX).max(1);
+        process::poll(events.as_fd(), libc::POLLPRI, Some(left))
+            .map_err(|e| failed(path, "wait for its end", &e))?;
+    }
+}
+
+fn remove_below(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir(dir) {
+        // It has groups below it.
+        Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => return other,
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_below(&entry.path())?;
+        }
+    }
+    fs::remove_dir(dir)
+}

@@ -1,0 +1,30 @@
+//! `delete`.
+
+use std::path::Path;
+
+use super::{Outcome, hooks};
+use crate::cgroup;
+use crate::error::Error;
+use crate::state::{Folder, Status};
+
+/// Removes what is left of a container: its cgroup with whatever still lives
+/// in it, then its folder. With `force`, a container that runs too; and one
+/// that is not there is deleted.
+pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
+    let folder = match Folder::open(root, id).and_then(Folder::lock) {
+        Err(Error::NotFound) if force => return Ok(None),
+        other => other?,
+    };
+    let state = folder.read()?;
+    let found = folder.status(&state);
+    if matches!(found, Status::Running | Status::Created) && !force {
+        return Err(Error::WrongState {
+            found,
+            wanted: "stopped",
+        });
+    }
+    cgroup::remove(&state.cgroup)?;
+    folder.remove()?;
+    hooks::run_all("poststop", &state.hooks.poststop, &state, Status::Stopped)?;
+    Ok(None)
+}

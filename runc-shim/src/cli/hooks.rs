@@ -1,0 +1,84 @@
+//! Runs hooks: programs that get the container's state on standard input.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::query;
+use crate::error::Error;
+use crate::spec::Hook;
+use crate::state::{State, Status};
+use crate::sys::process;
+
+/// Runs the hooks of a stage one after another; the first that fails is the
+/// last.
+pub(super) fn run_all(
+    stage: &'static str,
+    hooks: &[Hook],
+    state: &State,
+    status: Status,
+) -> Result<(), Error> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    let input = query::state_json(state, status)?;
+    hooks.iter().try_for_each(|hook| {
+        run(hook, &input).map_err(|problem| Error::Hook {
+            stage,
+            path: hook.path.clone(),
+            problem,
+        })
+    })
+}
+
+fn run(hook: &Hook, input: &[u8]) -> Result<(), String> {
+    let text = |e: io::Error| crate::sys::error_text(&e);
+    let (name, arguments) = hook.args.split_first().ok_or("no arguments")?;
+    let environment = hook.env.iter().filter_map(|entry| entry.split_once('='));
+    let mut child = Command::new(&hook.path)
+        .arg0(name)
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(text)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        match stdin.write_all(input) {
+            // A hook need not read what it is told.
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(text(e)),
+            _ => {}
+        }
+    }
+    if let Some(seconds) = hook.timeout {
+        let in_time = ends_within(&child, Duration::from_secs(u64::from(seconds))).map_err(text)?;
+        if !in_time {
+            child.kill().map_err(text)?;
+            child.wait().map_err(text)?;
+            return Err(format!("not done within {seconds} s"));
+        }
+    }
+    let end = child.wait().map_err(text)?;
+    if end.success() {
+        Ok(())
+    } else {
+        Err(end.to_string())
+    }
+}
+
+/// A pidfd becomes readable at the end.
+fn ends_within(child: &std::process::Child, limit: Duration) -> io::Result<bool> {
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    let pidfd = process::open_pid(pid)?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        match process::poll(pidfd.as_fd(), libc::POLLIN, Some(left)) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}

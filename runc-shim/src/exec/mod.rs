@@ -1,0 +1,325 @@
+//! Carries a plan out: the parent's side. The child's side is in the modules.
+//!
+//! One clone3(2) makes the process in all its new namespaces and its cgroup.
+//! Only where a user or pid namespace is joined by path, a process goes in
+//! between, which joins and then makes the container's process as its sibling.
+
+mod channel;
+mod child;
+mod identity;
+mod join;
+mod mounts;
+mod nodes;
+mod tree;
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::error::Error;
+use crate::plan::{Plan, Step};
+use crate::spec::{Container, IdMapping, NamespaceKind, Namespaces};
+use crate::sys::clone::{self, Side, clone};
+use crate::sys::process::{self, End};
+use crate::sys::socket;
+
+use channel::{Failed, Message};
+use child::Child;
+use join::Joined;
+
+/// The container's first process, as its parent sees it.
+#[derive(Debug)]
+pub struct Process {
+    /// In the runtime's pid namespace.
+    pub pid: i32,
+    pidfd: OwnedFd,
+    channel: OwnedFd,
+}
+
+/// What is done for the child while it waits.
+pub trait Attend {
+    /// Runs the hooks of [`Step::RunHooks`].
+    ///
+    /// # Errors
+    /// What a hook's failure is told as; the container is then not made.
+    fn run_hooks(&mut self, pid: i32) -> Result<(), Error>;
+}
+
+/// Makes the container's first process, which begins to carry out the plan.
+/// `listener` is where [`Step::WaitForStart`] waits.
+///
+/// # Errors
+/// The process cannot be made.
+pub fn launch(
+    container: &Container,
+    plan: &Plan,
+    cgroup: BorrowedFd<'_>,
+    listener: Option<OwnedFd>,
+) -> Result<Process, Error> {
+    let namespaces = &container.namespaces;
+    let joined = Joined::open(namespaces)?;
+    let (ours, theirs) = socket::pair().map_err(Error::io("make", "a socket pair"))?;
+    // Made by unshare(2) later: see the step.
+    let flags = namespaces.new_flags() & !NamespaceKind::Cgroup.flag();
+    let between = joined.needs_process_between();
+    let options = clone::Options {
+        namespaces: if between { 0 } else { flags },
+        cgroup: Some(cgroup),
+        sibling: false,
+    };
+    match clone(&options).map_err(Error::io("make", "the container's process"))? {
+        Side::Child => {
+            drop(ours);
+            join_or_tell(joined, theirs.as_fd());
+            if between {
+                go_between(flags, plan, theirs, listener);
+            }
+            Child::new(plan, theirs, listener).run()
+        }
+        Side::Parent { pid, pidfd } => {
+            drop(theirs);
+            drop(listener);
+            let process = Process {
+                pid,
+                pidfd,
+                channel: ours,
+            };
+            if between {
+                process.follow()
+            } else {
+                Ok(process)
+            }
+        }
+    }
+}
+
+/// In the child: joins what is joined by path, or says why not and ends.
+fn join_or_tell(joined: Joined, channel: BorrowedFd<'_>) {
+    if let Err((path, error)) = joined.join() {
+        let failed = Failed {
+            step: "join the namespace".to_owned(),
+            errno: error.raw_os_error().unwrap_or(libc::EIO),
+            detail: path.to_string_lossy().into_owned(),
+        };
+        let _the_end_says_it_too = Message::Failed(failed).send(channel);
+        process::exit_now(1)
+    }
+}
+
+/// In the process between: makes the container's process as a child of the
+/// runtime, in the namespaces that were joined, and ends.
+fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> ! {
+    let options = clone::Options {
+        namespaces: flags,
+        cgroup: None,
+        sibling: true,
+    };
+    match clone(&options) {
+        Ok(Side::Child) => Child::new(plan, channel, listener).run(),
+        Ok(Side::Parent { pid, .. }) => {
+            let told = Message::Made(pid).send(channel.as_fd());
+            process::exit_now(i32::from(told.is_err()))
+        }
+        Err(error) => {
+            let failed = Failed {
+                step: "make the process in the joined namespaces".to_owned(),
+                errno: error.raw_os_error().unwrap_or(libc::EIO),
+                detail: String::new(),
+            };
+            let _the_end_says_it_too = Message::Failed(failed).send(channel.as_fd());
+            process::exit_now(1)
+        }
+    }
+}
+
+impl Process {
+    /// From the process between to the one that it has made.
+    fn follow(self) -> Result<Self, Error> {
+        let message = Message::receive(self.channel.as_fd())
+            .map_err(Error::io("hear from", "the container's process"))?;
+        let end = process::wait(self.pidfd.as_fd())
+            .map_err(Error::io("wait for", "the process in between"))?;
+        match message {
+            Some(Message::Made(pid)) => {
+                let pidfd = process::open_pid(pid).map_err(Error::io("open", "the process"))?;
+                Ok(Self { pid, pidfd, ..self })
+            }
+            Some(Message::Failed(failed)) => Err(step_error(failed)),
+            _ => Err(Error::Died {
+                step: "join namespaces",
+                end: told_end(end),
+            }),
+        }
+    }
+
+    /// Gives the process what only the parent may give it: id maps, limits.
+    /// Then attends to it until it waits for `start`, or is the program.
+    ///
+    /// # Errors
+    /// A step or a hook failed, or the process died; it is dead then, and taken.
+    pub fn attend(
+        &self,
+        container: &Container,
+        plan: &Plan,
+        attendant: &mut impl Attend,
+    ) -> Result<(), Error> {
+        let result = self.converse(container, plan, attendant);
+        if result.is_err() {
+            self.kill();
+        }
+        result
+    }
+
+    fn converse(
+        &self,
+        container: &Container,
+        plan: &Plan,
+        attendant: &mut impl Attend,
+    ) -> Result<(), Error> {
+        let channel = self.channel.as_fd();
+        let mut executing = false;
+        loop {
+            let message = Message::receive(channel)
+                .map_err(Error::io("hear from", "the container's process"))?;
+            match message {
+                Some(Message::Waiting(step)) => {
+                    match plan.steps.get(step) {
+                        Some(Step::AwaitMappings) => self.prepare(container)?,
+                        _ => attendant.run_hooks(self.pid)?,
+                    }
+                    socket::send(channel, b"g").map_err(Error::io("release", "the process"))?;
+                }
+                Some(Message::Ready) => return Ok(()),
+                Some(Message::Executing) => executing = true,
+                Some(Message::Failed(failed)) => return Err(step_error(failed)),
+                Some(Message::Made(_)) => {}
+                // The socket closed by the exec.
+                None if executing => return Ok(()),
+                None => return Err(self.died()),
+            }
+        }
+    }
+
+    fn died(&self) -> Error {
+        let end = process::wait(self.pidfd.as_fd()).map_or_else(|e| e.to_string(), told_end);
+        Error::Died {
+            step: "set up the container",
+            end,
+        }
+    }
+
+    /// What a process in a new user namespace may not do for itself.
+    fn prepare(&self, container: &Container) -> Result<(), Error> {
+        write_maps(self.pid, &container.namespaces)?;
+        if let Some(score) = container.process.oom_score_adj {
+            let path = format!("/proc/{}/oom_score_adj", self.pid);
+            fs::write(&path, score.to_string()).map_err(Error::io("write", &path))?;
+        }
+        for limit in &container.process.rlimits {
+            process::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
+                .map_err(Error::io("set", limit.name))?;
+        }
+        Ok(())
+    }
+
+    /// Kills the process and takes its end.
+    pub fn kill(&self) {
+        // It may have ended already, and its end may have been taken.
+        let _gone = process::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
+        let _taken = process::wait(self.pidfd.as_fd());
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        process::send_signal(self.pidfd.as_fd(), signal)
+    }
+
+    /// Whether it has ended: its descriptor is readable then.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn has_ended(&self) -> io::Result<bool> {
+        process::poll(self.pidfd.as_fd(), libc::POLLIN, Some(0))
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn wait(&self) -> io::Result<End> {
+        process::wait(self.pidfd.as_fd())
+    }
+}
+
+fn told_end(end: End) -> String {
+    match end {
+        End::Code(code) => format!("code {code}"),
+        End::Signal(signal) => format!("signal {signal}"),
+    }
+}
+
+/// Releases a container that waits for `start`, and hears how its last steps
+/// went.
+///
+/// # Errors
+/// Nobody waits; a step failed.
+pub fn release(socket_path: &[u8]) -> Result<(), Error> {
+    let socket =
+        socket::connect(socket_path).map_err(Error::io("reach", "the container's process"))?;
+    let mut executing = false;
+    loop {
+        let message = Message::receive(socket.as_fd())
+            .map_err(Error::io("hear from", "the container's process"))?;
+        match message {
+            Some(Message::Executing) => executing = true,
+            Some(Message::Failed(failed)) => return Err(step_error(failed)),
+            Some(_) => {}
+            None if executing => return Ok(()),
+            None => {
+                return Err(Error::Died {
+                    step: "start the program",
+                    end: "no word".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+fn step_error(failed: Failed) -> Error {
+    Error::Step {
+        step: failed.step,
+        detail: failed.detail,
+        source: io::Error::from_raw_os_error(failed.errno),
+    }
+}
+
+/// user_namespaces(7): a map is written once, by one write.
+fn write_maps(pid: i32, namespaces: &Namespaces) -> Result<(), Error> {
+    let maps = [
+        ("uid_map", &namespaces.uid_mappings),
+        ("gid_map", &namespaces.gid_mappings),
+    ];
+    for (file, mappings) in maps {
+        let path = format!("/proc/{pid}/{file}");
+        fs::write(&path, map_text(mappings)).map_err(Error::io("write", &path))?;
+    }
+    Ok(())
+}
+
+fn map_text(mappings: &[IdMapping]) -> String {
+    let line = |m: &IdMapping| format!("{} {} {}\n", m.container, m.host, m.size);
+    mappings.iter().map(line).collect()
+}
+
+/// A path as the kernel takes it.
+///
+/// # Errors
+/// It holds a NUL byte.
+pub fn c_path(path: &std::path::Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_encoded_bytes())
+        .map_err(|e| Error::io("use", path.display())(io::Error::from(e)))
+}

@@ -1,0 +1,268 @@
+//! Steps that mount.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::child::{Done, Failure};
+use super::tree::{Tree, Want};
+use crate::spec::{Mount, MountKind, MountOption};
+use crate::sys::mount::{self, Change, attr};
+use crate::sys::{file, resolve};
+
+/// What a mount point that cannot be made is told as.
+const MAKING: &str = "making the mount point, which the root lacks";
+
+/// A copy of the mount at `path`, mounted onto it: pivot_root wants the new
+/// root to be a mount point, and our changes must not touch the host's mount.
+pub(super) fn take_root(path: &CStr) -> Result<Tree, Failure> {
+    let place = file::openat(None, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let root = mount::clone_tree(Some(place.as_fd()), c"", true)?;
+    mount::attach(root.as_fd(), place.as_fd())?;
+    Ok(Tree::new(root))
+}
+
+/// Mounts, and returns the mount where it has to become read-only later.
+pub(super) fn mount(
+    tree: &Tree,
+    wanted: &Mount,
+    read_only_later: bool,
+    cgroup: Option<&str>,
+) -> Result<Option<OwnedFd>, Failure> {
+    let attributes = if read_only_later {
+        wanted.attributes.0 & !attr::RDONLY
+    } else {
+        wanted.attributes.0
+    };
+    let mounted = match &wanted.kind {
+        MountKind::Bind { source, recursive } => bind(tree, wanted, source, *recursive)?,
+        MountKind::Cgroup => cgroups(tree, wanted, attributes, cgroup.unwrap_or_default())?,
+        MountKind::Filesystem {
+            fstype,
+            source,
+            options,
+        } => {
+            let fs = Filesystem {
+                fstype,
+                source,
+                options,
+                attributes,
+            };
+            fs.mount_on(tree, &wanted.destination)?
+        }
+    };
+    if let Some(change) = wanted.recursive {
+        mount::change(mounted.as_fd(), change, true).map_err(Failure::in_part("attributes"))?;
+    }
+    for (how, recursive) in &wanted.propagation {
+        let change = Change {
+            propagation: Some(*how),
+            ..Change::default()
+        };
+        mount::change(mounted.as_fd(), change, *recursive)
+            .map_err(Failure::in_part("propagation"))?;
+    }
+    Ok(read_only_later.then_some(mounted))
+}
+
+/// Opens where something is to be mounted. Nothing but what the specification
+/// and its runtimes allow may be mounted inside of a `/proc`, or a container
+/// could be shown a false one (CVE-2019-19921).
+fn place(tree: &Tree, path: &CStr, want: Want) -> Result<super::tree::Place, Failure> {
+    let place = tree.place(path, want).map_err(|error| {
+        let detail = match error.raw_os_error() {
+            Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT) => MAKING,
+            _ => "the mount point",
+        };
+        Failure::in_part(detail)(error)
+    })?;
+    Ok(place)
+}
+
+fn bind(tree: &Tree, wanted: &Mount, source: &CStr, recursive: bool) -> Result<OwnedFd, Failure> {
+    let copy =
+        mount::clone_tree(None, source, recursive).map_err(Failure::in_part("the source"))?;
+    let is_dir = file::stat(copy.as_fd())?.is_dir();
+    let place = place(
+        tree,
+        &wanted.destination,
+        if is_dir { Want::Folder } else { Want::File },
+    )?;
+    let change = wanted.attributes.change();
+    if change != Change::default() {
+        mount::change(copy.as_fd(), change, false).map_err(Failure::in_part("attributes"))?;
+    }
+    mount::attach(copy.as_fd(), place.fd.as_fd())?;
+    Ok(copy)
+}
+
+/// cgroup v2. In a user namespace without a cgroup namespace the kernel does
+/// not allow it; then the container's own part of the host's is bound.
+fn cgroups(tree: &Tree, wanted: &Mount, attributes: u64, cgroup: &str) -> Result<OwnedFd, Failure> {
+    let fs = Filesystem {
+        fstype: c"cgroup2",
+        source: c"cgroup",
+        options: &[],
+        attributes,
+    };
+    match fs.mount_on(tree, &wanted.destination) {
+        Err(e) if matches!(e.error.raw_os_error(), Some(libc::EPERM | libc::EBUSY)) => {}
+        other => return other,
+    }
+    let own = [crate::cgroup::ROOT, "/", cgroup].concat();
+    let own = CString::new(own).map_err(|e| Failure::from(io::Error::from(e)))?;
+    bind(tree, wanted, &own, false)
+}
+
+/// A filesystem to be mounted.
+struct Filesystem<'a> {
+    fstype: &'a CStr,
+    source: &'a CStr,
+    options: &'a [MountOption],
+    attributes: u64,
+}
+
+impl Filesystem<'_> {
+    fn mount_on(&self, tree: &Tree, destination: &CStr) -> Result<OwnedFd, Failure> {
+        let place = place(tree, destination, Want::Folder)?;
+        // fsconfig(2) takes values of up to 255 bytes.
+        let long = |o: &MountOption| o.value.as_ref().is_some_and(|v| v.count_bytes() > 255);
+        if self.options.iter().any(long) {
+            return self.mount_in_one(tree, destination, place.fd.as_fd());
+        }
+        let fs = mount::open_filesystem(self.fstype)
+            .map_err(Failure::in_part("the kernel knows no such filesystem"))?;
+        self.configure(fs.as_fd(), &place)
+            .and_then(|()| mount::create_mount(fs.as_fd(), self.attributes))
+            .and_then(|mounted| {
+                mount::attach(mounted.as_fd(), place.fd.as_fd())?;
+                Ok(mounted)
+            })
+            .map_err(|error| {
+                let mut buffer = [0; 256];
+                let detail = mount::explain(fs.as_fd(), &mut buffer).unwrap_or_default();
+                Failure::in_part(detail)(error)
+            })
+    }
+
+    fn configure(&self, fs: BorrowedFd<'_>, place: &super::tree::Place) -> io::Result<()> {
+        mount::set_option(fs, c"source", Some(self.source))?;
+        // A device must not be written at all; of a virtual filesystem it is
+        // the mount that cannot be.
+        let device = self.source.to_bytes().starts_with(b"/");
+        if device && self.attributes & attr::RDONLY != 0 {
+            mount::set_option(fs, c"ro", None)?;
+        }
+        for option in self.options {
+            mount::set_option(fs, &option.key, option.value.as_deref())?;
+        }
+        let mode = self.options.iter().any(|o| o.key.as_bytes() == b"mode");
+        if self.fstype == c"tmpfs" && !mode && place.existed {
+            // It takes the place of a folder, and so its permissions.
+            let mode = file::stat(place.fd.as_fd())?.mode & 0o7777;
+            let mode = CString::new(format!("{mode:o}"))?;
+            mount::set_option(fs, c"mode", Some(&mode))?;
+        }
+        Ok(())
+    }
+
+    /// mount(2) onto the current directory, which is the place that was
+    /// resolved, so that no path is walked again.
+    fn mount_in_one(
+        &self,
+        tree: &Tree,
+        destination: &CStr,
+        place: BorrowedFd<'_>,
+    ) -> Result<OwnedFd, Failure> {
+        let mut data = Vec::new();
+        for option in self.options {
+            if !data.is_empty() {
+                data.push(b',');
+            }
+            data.extend(option.key.as_bytes());
+            if let Some(value) = &option.value {
+                data.push(b'=');
+                data.extend(value.as_bytes());
+            }
+        }
+        let data = CString::new(data).map_err(io::Error::from)?;
+        let read_only = self.attributes & attr::RDONLY;
+        file::fchdir(place)?;
+        mount::mount_on_cwd(self.source, self.fstype, read_only, &data)?;
+        file::chdir(c"/")?;
+        let mounted = resolve::open_in_root(tree.root(), destination, libc::O_PATH, 0)?;
+        let change = crate::spec::Attributes(self.attributes).change();
+        mount::change(mounted.as_fd(), change, false)?;
+        Ok(mounted)
+    }
+}
+
+/// Makes a mount read-only; what is locked stays as it is.
+pub(super) fn read_only(mounted: BorrowedFd<'_>) -> Done {
+    let change = Change {
+        set: attr::RDONLY,
+        ..Change::default()
+    };
+    mount::change(mounted, change, false).map_err(Failure::from)
+}
+
+/// Whether there is nothing at a path, which is then as good as hidden.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
+}
+
+/// A read-only copy of what is at `path`, with all below it, mounted onto it.
+pub(super) fn protect(tree: &Tree, path: &CStr) -> Done {
+    let place = match tree.open(path) {
+        Err(e) if is_absent(&e) => return Ok(()),
+        other => other?,
+    };
+    let copy = mount::clone_tree(Some(place.as_fd()), c"", true)?;
+    let change = Change {
+        set: attr::RDONLY,
+        ..Change::default()
+    };
+    mount::change(copy.as_fd(), change, true)?;
+    mount::attach(copy.as_fd(), place.as_fd())?;
+    Ok(())
+}
+
+/// Hides a file behind the host's `/dev/null`, which is made sure to be it
+/// (the container's may be anything, CVE-2025-31133), a folder behind an empty
+/// read-only tmpfs; all folders share one, the first that was hidden.
+pub(super) fn mask(tree: &Tree, path: &CStr, shared: &mut Option<OwnedFd>) -> Done {
+    let place = match tree.open(path) {
+        Err(e) if is_absent(&e) => return Ok(()),
+        other => other?,
+    };
+    if !file::stat(place.as_fd())?.is_dir() {
+        let null = mount::clone_tree(None, c"/dev/null", false)
+            .map_err(Failure::in_part("the host's /dev/null"))?;
+        if !file::stat(null.as_fd())?.is_char_device(1, 3) {
+            return Err(Failure::own(
+                libc::ENODEV,
+                "the host's /dev/null is something else",
+            ));
+        }
+        mount::attach(null.as_fd(), place.as_fd())?;
+        return Ok(());
+    }
+    let cover = match shared {
+        Some(first) => mount::clone_tree(Some(first.as_fd()), c"", false)?,
+        None => empty_folder()?,
+    };
+    mount::attach(cover.as_fd(), place.as_fd())?;
+    shared.get_or_insert(cover);
+    Ok(())
+}
+
+fn empty_folder() -> io::Result<OwnedFd> {
+    let fs = mount::open_filesystem(c"tmpfs")?;
+    mount::set_option(fs.as_fd(), c"source", Some(c"tmpfs"))?;
+    mount::set_option(fs.as_fd(), c"size", Some(c"4k"))?;
+    mount::set_option(fs.as_fd(), c"nr_inodes", Some(c"1"))?;
+    mount::create_mount(
+        fs.as_fd(),
+        attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC,
+    )
+}

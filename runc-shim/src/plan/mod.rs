@@ -1,0 +1,277 @@
+//! The plan: what the container's first process does, as a list of steps.
+//!
+//! Pure: a validated [`Container`] and what is known of the bundle go in, a
+//! list comes out that says everything there is to say; [`crate::exec`] carries
+//! it out. A new feature is a new step, or a new place for one in [`steps`].
+
+mod program;
+mod step;
+
+use std::ffi::CString;
+
+pub use program::Program;
+pub use step::{Node, Owner, Step};
+
+use crate::seccomp;
+use crate::spec::{Container, Mount, MountKind, NamespaceKind};
+use crate::sys::identity::Instruction;
+use crate::sys::mount::Propagation;
+
+/// What a plan needs to know beside the configuration.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The bundle's folder, absolute.
+    pub bundle: CString,
+    /// The container's cgroup below the cgroup2 root, for a cgroup mount that
+    /// the kernel does not let a user namespace make.
+    pub cgroup: String,
+    /// The machine's own calling convention.
+    pub arch: crate::spec::Arch,
+    /// Whether the process waits for `start` before it becomes the program.
+    pub wait: bool,
+}
+
+/// All that the first process does, and what it becomes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// In order.
+    pub steps: Vec<Step>,
+    /// The program, its arguments and environment.
+    pub program: Program,
+    /// The system call filter that [`Step::LoadFilter`] loads, ready.
+    pub filter: Vec<Instruction>,
+    /// Its flags.
+    pub filter_flags: u64,
+}
+
+impl Plan {
+    /// Plans a container.
+    #[must_use]
+    pub fn new(container: &Container, facts: &Facts) -> Self {
+        let filter = container.seccomp.as_ref();
+        Self {
+            steps: steps(container, facts),
+            program: Program::new(&container.process),
+            filter: filter
+                .map(|f| seccomp::compile(f, facts.arch))
+                .unwrap_or_default(),
+            filter_flags: filter.map(|f| f.flags).unwrap_or_default(),
+        }
+    }
+}
+
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))
+    }
+}
+
+/// The order of everything. Why it is so:
+///
+/// 1. An own user namespace has no ids until the parent has written its maps.
+/// 2. What needs the host's `/proc` (limits, kernel parameters) comes before
+///    the root is left, so that no container's `/proc` can fool us.
+/// 3. Propagation is cut before the first mount, or the host would see them.
+/// 4. Read-only comes after all that makes files, pivot after all that needs
+///    the host's files.
+/// 5. Everything that can fail for want of something comes before the wait for
+///    `start`, so that `create` tells of it.
+/// 6. Rights go last, in the only order that works: the bounding set while
+///    CAP_SETPCAP is there, ids with capabilities kept, then the sets.
+#[must_use]
+pub fn steps(container: &Container, facts: &Facts) -> Vec<Step> {
+    let mut steps = Vec::with_capacity(64);
+    own_namespaces(container, &mut steps);
+    limits(container, &mut steps);
+    root(container, facts, &mut steps);
+    mounts(container, facts, &mut steps);
+    devices(container, &mut steps);
+    if !container.hooks.create_runtime.is_empty() {
+        steps.push(Step::RunHooks);
+    }
+    restrictions(container, &mut steps);
+    steps.push(Step::Pivot);
+    final_propagation(container, &mut steps);
+    steps.push(Step::EnterFolder(container.process.cwd.clone()));
+    steps.push(Step::FindProgram);
+    if facts.wait {
+        steps.push(Step::WaitForStart);
+    }
+    rights(container, &mut steps);
+    steps
+}
+
+fn own_namespaces(container: &Container, steps: &mut Vec<Step>) {
+    if container.namespaces.is_new(NamespaceKind::User) {
+        steps.push(Step::AwaitMappings);
+    }
+    if container.namespaces.has(NamespaceKind::User) {
+        steps.push(Step::BecomeNamespaceRoot);
+    }
+    // Not by clone3: the namespace's root is the cgroup that one is in while
+    // it is made, and that is still the runtime's.
+    if container.namespaces.is_new(NamespaceKind::Cgroup) {
+        steps.push(Step::NewCgroupNamespace);
+    }
+    steps.push(Step::NewSession);
+    steps.push(Step::NewKeyring);
+    steps.extend(container.hostname.clone().map(Step::SetHostname));
+    steps.extend(container.domainname.clone().map(Step::SetDomainname));
+}
+
+/// In a new user namespace the parent has set these, because the child lacks
+/// the right.
+fn limits(container: &Container, steps: &mut Vec<Step>) {
+    if !container.namespaces.has(NamespaceKind::User) {
+        steps.extend(container.process.oom_score_adj.map(Step::SetOomScore));
+        steps.extend(
+            container
+                .process
+                .rlimits
+                .iter()
+                .copied()
+                .map(Step::SetLimit),
+        );
+    }
+    steps.extend(container.sysctls.iter().cloned().map(Step::SetSysctl));
+}
+
+fn root(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
+    steps.push(Step::CutPropagation);
+    steps.push(Step::TakeRoot(in_bundle(&container.root.path, facts)));
+}
+
+/// A path of the host that may be relative to the bundle.
+fn in_bundle(path: &CString, facts: &Facts) -> CString {
+    if path.as_bytes().starts_with(b"/") {
+        return path.clone();
+    }
+    let joined = [facts.bundle.as_bytes(), b"/", path.as_bytes()].concat();
+    // Neither part holds a NUL, so neither does the whole.
+    CString::new(joined).unwrap_or_default()
+}
+
+fn mounts(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
+    for (index, mount) in container.mounts.iter().enumerate() {
+        let mut mount = mount.clone();
+        if let MountKind::Bind { source, .. } = &mut mount.kind {
+            *source = in_bundle(source, facts);
+        }
+        let cgroup = matches!(mount.kind, MountKind::Cgroup).then(|| facts.cgroup.clone());
+        steps.push(Step::Mount {
+            read_only_later: fills_later(&mount),
+            index,
+            mount: Box::new(mount),
+            cgroup,
+        });
+    }
+}
+
+/// Whether files are made in this mount after it is mounted, so that it can
+/// become read-only only then: `/dev`, and tmpfs, which may hold mount points.
+fn fills_later(mount: &Mount) -> bool {
+    let tmpfs = matches!(&mount.kind, MountKind::Filesystem { fstype, .. } if fstype.as_bytes() == b"tmpfs");
+    let dev =
+        mount.destination.as_bytes() == b"/dev" && !matches!(mount.kind, MountKind::Bind { .. });
+    mount.attributes.is_read_only() && (tmpfs || dev)
+}
+
+/// The devices that the specification gives every container (config-linux.md,
+/// "Default Devices"), unless it brings the host's `/dev`.
+fn devices(container: &Container, steps: &mut Vec<Step>) {
+    let hosts_dev = container.mounts.iter().any(|mount| {
+        mount.destination.as_bytes() == b"/dev" && matches!(mount.kind, MountKind::Bind { .. })
+    });
+    let bind = container.namespaces.has(NamespaceKind::User);
+    if !hosts_dev {
+        for node in Node::defaults() {
+            let named = container.devices.iter().any(|d| d.path == node.path);
+            if !named {
+                steps.push(Step::MakeNode { node, bind });
+            }
+        }
+    }
+    for device in &container.devices {
+        let node = Node::from(device);
+        steps.push(Step::MakeNode { node, bind });
+    }
+    if !hosts_dev {
+        let links = [
+            (c"/proc/self/fd", c"/dev/fd"),
+            (c"/proc/self/fd/0", c"/dev/stdin"),
+            (c"/proc/self/fd/1", c"/dev/stdout"),
+            (c"/proc/self/fd/2", c"/dev/stderr"),
+            (c"pts/ptmx", c"/dev/ptmx"),
+        ];
+        for (target, path) in links {
+            steps.push(Step::MakeLink {
+                target: target.to_owned(),
+                path: path.to_owned(),
+            });
+        }
+    }
+}
+
+fn restrictions(container: &Container, steps: &mut Vec<Step>) {
+    steps.push(Step::MakeFolder(container.process.cwd.clone()));
+    steps.extend(
+        container
+            .readonly_paths
+            .iter()
+            .cloned()
+            .map(Step::ProtectPath),
+    );
+    steps.extend(container.masked_paths.iter().cloned().map(Step::MaskPath));
+    for (index, mount) in container.mounts.iter().enumerate() {
+        if fills_later(mount) {
+            steps.push(Step::SealMount {
+                index,
+                destination: mount.destination.clone(),
+            });
+        }
+    }
+    if container.root.readonly {
+        steps.push(Step::SealRoot);
+    }
+}
+
+fn final_propagation(container: &Container, steps: &mut Vec<Step>) {
+    let root = &container.root;
+    // What `CutPropagation` has made it already.
+    if root.propagation == Propagation::Slave && root.propagation_recursive {
+        return;
+    }
+    steps.push(Step::SetPropagation {
+        how: root.propagation,
+        recursive: root.propagation_recursive,
+    });
+}
+
+fn rights(container: &Container, steps: &mut Vec<Step>) {
+    let process = &container.process;
+    let filter = container.seccomp.is_some();
+    if let Some(profile) = &process.apparmor_profile {
+        steps.push(Step::SetAppArmor(profile.clone()));
+    }
+    // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must
+    // come while that is still there, and must then let the rest pass.
+    if filter && !process.no_new_privileges {
+        steps.push(Step::ResetSignals);
+        steps.push(Step::LoadFilter);
+    }
+    steps.push(Step::LimitBoundingSet(process.capabilities.bounding));
+    steps.push(Step::BecomeUser(Owner::from(process)));
+    steps.push(Step::SetCapabilities(process.capabilities));
+    steps.push(Step::SetUmask(process.umask));
+    if process.no_new_privileges {
+        steps.push(Step::ForbidNewPrivileges);
+        if filter {
+            steps.push(Step::ResetSignals);
+            steps.push(Step::LoadFilter);
+        }
+    }
+    if !filter {
+        steps.push(Step::ResetSignals);
+    }
+    steps.push(Step::Exec);
+}

@@ -1,0 +1,288 @@
+//! The steps, and how they are told to people.
+
+use std::ffi::{CStr, CString};
+use std::fmt;
+
+use crate::spec::{Capabilities, Device, DeviceKind, Mount, MountKind, Process, Rlimit, Sysctl};
+use crate::sys::mount::Propagation;
+
+/// A device node to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Absolute, in the container.
+    pub path: CString,
+    /// Its type's bits and permissions, as mknod(2) wants them.
+    pub mode: u32,
+    /// Which driver.
+    pub major: u32,
+    /// Which device of it.
+    pub minor: u32,
+    /// Owner, in the container.
+    pub uid: u32,
+    /// Group, in the container.
+    pub gid: u32,
+}
+
+impl Node {
+    /// Those that every container gets.
+    pub fn defaults() -> impl Iterator<Item = Self> {
+        let numbers = [
+            (c"/dev/null", 1, 3),
+            (c"/dev/zero", 1, 5),
+            (c"/dev/full", 1, 7),
+            (c"/dev/random", 1, 8),
+            (c"/dev/urandom", 1, 9),
+            (c"/dev/tty", 5, 0),
+        ];
+        numbers.into_iter().map(|(path, major, minor)| Self {
+            path: path.to_owned(),
+            mode: libc::S_IFCHR | 0o666,
+            major,
+            minor,
+            uid: 0,
+            gid: 0,
+        })
+    }
+}
+
+impl From<&Device> for Node {
+    fn from(device: &Device) -> Self {
+        let kind = match device.kind {
+            DeviceKind::Char => libc::S_IFCHR,
+            DeviceKind::Block => libc::S_IFBLK,
+            DeviceKind::Fifo => libc::S_IFIFO,
+        };
+        Self {
+            path: device.path.clone(),
+            mode: kind | device.mode,
+            major: device.major,
+            minor: device.minor,
+            uid: device.uid,
+            gid: device.gid,
+        }
+    }
+}
+
+/// Whom a process belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
+}
+
+impl From<&Process> for Owner {
+    fn from(process: &Process) -> Self {
+        Self {
+            uid: process.uid,
+            gid: process.gid,
+            groups: process.additional_gids.clone(),
+        }
+    }
+}
+
+/// One thing that the container's first process does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Waits until the parent has written the id maps.
+    AwaitMappings,
+    /// Takes user and group 0 of the user namespace.
+    BecomeNamespaceRoot,
+    /// Makes the cgroup that it is in the root of a new cgroup namespace.
+    NewCgroupNamespace,
+    /// Leaves the runtime's session, and so its terminal.
+    NewSession,
+    /// Leaves the runtime's session keyring.
+    NewKeyring,
+    /// Sets the host name.
+    SetHostname(CString),
+    /// Sets the NIS domain name.
+    SetDomainname(CString),
+    /// Sets `oom_score_adj`.
+    SetOomScore(i32),
+    /// Sets a resource limit.
+    SetLimit(Rlimit),
+    /// Sets a kernel parameter.
+    SetSysctl(Sysctl),
+    /// Keeps the host from seeing the mounts to come.
+    CutPropagation,
+    /// Makes a mount of the root filesystem, from where all paths are resolved.
+    TakeRoot(CString),
+    /// Mounts something in the root.
+    Mount {
+        /// Its place in the configuration.
+        index: usize,
+        /// What and where.
+        mount: Box<Mount>,
+        /// Whether it becomes read-only by [`Step::SealMount`].
+        read_only_later: bool,
+        /// The container's cgroup, for a cgroup mount.
+        cgroup: Option<String>,
+    },
+    /// Makes a device node, or binds the host's.
+    MakeNode {
+        /// Which.
+        node: Node,
+        /// A user namespace may make none.
+        bind: bool,
+    },
+    /// Makes a symbolic link, unless something is there.
+    MakeLink {
+        /// What it points to.
+        target: CString,
+        /// Where.
+        path: CString,
+    },
+    /// Lets the parent run the hooks that belong here.
+    RunHooks,
+    /// Makes a folder, unless it is there; what cannot be made is found
+    /// missing later.
+    MakeFolder(CString),
+    /// Makes a path read-only.
+    ProtectPath(CString),
+    /// Hides what is at a path.
+    MaskPath(CString),
+    /// Makes a mount read-only that had to be filled before.
+    SealMount {
+        /// Its place in the configuration.
+        index: usize,
+        /// Where it is.
+        destination: CString,
+    },
+    /// Makes the root read-only.
+    SealRoot,
+    /// Makes the root the root, and the host's filesystems unreachable.
+    Pivot,
+    /// Gives the root its propagation.
+    SetPropagation {
+        /// How it spreads.
+        how: Propagation,
+        /// With all below it.
+        recursive: bool,
+    },
+    /// Goes to the working directory.
+    EnterFolder(CString),
+    /// Looks for the program.
+    FindProgram,
+    /// Tells `create` that all is ready, and waits for `start`.
+    WaitForStart,
+    /// Names the AppArmor profile that the program gets.
+    SetAppArmor(CString),
+    /// Takes everything else out of the bounding set.
+    LimitBoundingSet(u64),
+    /// Changes user and groups, and keeps the capabilities.
+    BecomeUser(Owner),
+    /// Sets the other four sets.
+    SetCapabilities(Capabilities),
+    /// Sets the file creation mask.
+    SetUmask(u32),
+    /// Sets `no_new_privs`.
+    ForbidNewPrivileges,
+    /// Gives signals their defaults back and closes all files at exec: the last
+    /// before a filter may forbid it.
+    ResetSignals,
+    /// Loads the system call filter.
+    LoadFilter,
+    /// Becomes the program.
+    Exec,
+}
+
+fn text(c: &CStr) -> std::borrow::Cow<'_, str> {
+    c.to_string_lossy()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AwaitMappings => write!(f, "wait for the id mappings"),
+            Self::BecomeNamespaceRoot => write!(f, "become root of the user namespace"),
+            Self::NewCgroupNamespace => write!(f, "make a cgroup namespace"),
+            Self::NewSession => write!(f, "make a session"),
+            Self::NewKeyring => write!(f, "make a session keyring"),
+            Self::SetHostname(name) => write!(f, "set the host name {}", text(name)),
+            Self::SetDomainname(name) => write!(f, "set the domain name {}", text(name)),
+            Self::SetOomScore(score) => write!(f, "set oom_score_adj to {score}"),
+            Self::SetLimit(l) => write!(f, "set {} to {}:{}", l.name, l.soft, l.hard),
+            Self::SetSysctl(s) => write!(f, "write \"{}\" to {}", text(&s.value), text(&s.path)),
+            Self::CutPropagation => write!(f, "cut mount propagation to the host"),
+            Self::TakeRoot(path) => write!(f, "take the root filesystem {}", text(path)),
+            Self::Mount {
+                mount,
+                read_only_later,
+                ..
+            } => {
+                tell_mount(f, mount)?;
+                if *read_only_later {
+                    write!(f, " (read-only later)")
+                } else {
+                    Ok(())
+                }
+            }
+            Self::MakeNode { node, bind } => tell_node(f, node, *bind),
+            Self::MakeLink { target, path } => {
+                write!(f, "link {} to {}", text(path), text(target))
+            }
+            Self::RunHooks => write!(f, "wait for the hooks"),
+            Self::MakeFolder(path) => write!(f, "make the working directory {}", text(path)),
+            Self::ProtectPath(path) => write!(f, "make {} read-only", text(path)),
+            Self::MaskPath(path) => write!(f, "mask {}", text(path)),
+            Self::SealMount { destination, .. } => {
+                write!(f, "make the mount on {} read-only", text(destination))
+            }
+            Self::SealRoot => write!(f, "make the root read-only"),
+            Self::Pivot => write!(f, "change the root"),
+            Self::SetPropagation { how, recursive } => {
+                let all = if *recursive { " and all below" } else { "" };
+                write!(f, "make the root{all} {how:?}")
+            }
+            Self::EnterFolder(path) => write!(f, "enter the working directory {}", text(path)),
+            Self::FindProgram => write!(f, "find the program"),
+            Self::WaitForStart => write!(f, "wait for start"),
+            Self::SetAppArmor(profile) => write!(f, "set the AppArmor profile {}", text(profile)),
+            Self::LimitBoundingSet(set) => write!(f, "limit the bounding set to {set:#x}"),
+            Self::BecomeUser(owner) => tell_owner(f, owner),
+            Self::SetCapabilities(c) => write!(
+                f,
+                "set capabilities: effective {:#x}, permitted {:#x}, inheritable {:#x}, ambient {:#x}",
+                c.effective, c.permitted, c.inheritable, c.ambient
+            ),
+            Self::SetUmask(mask) => write!(f, "set the umask {mask:04o}"),
+            Self::ForbidNewPrivileges => write!(f, "set no_new_privs"),
+            Self::ResetSignals => write!(f, "reset signals, close files at exec"),
+            Self::LoadFilter => write!(f, "load the seccomp filter"),
+            Self::Exec => write!(f, "execute the program"),
+        }
+    }
+}
+
+fn tell_mount(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
+    let destination = text(&mount.destination);
+    match &mount.kind {
+        MountKind::Bind { source, .. } => write!(f, "bind {} on {destination}", text(source)),
+        MountKind::Cgroup => write!(f, "mount cgroup2 on {destination}"),
+        MountKind::Filesystem { fstype, .. } => {
+            write!(f, "mount {} on {destination}", text(fstype))
+        }
+    }
+}
+
+fn tell_node(f: &mut fmt::Formatter<'_>, node: &Node, bind: bool) -> fmt::Result {
+    let what = if bind { "bind" } else { "make" };
+    let Node { major, minor, .. } = node;
+    write!(
+        f,
+        "{what} the device {} ({major}:{minor})",
+        text(&node.path)
+    )
+}
+
+fn tell_owner(f: &mut fmt::Formatter<'_>, owner: &Owner) -> fmt::Result {
+    write!(f, "become user {}, group {}", owner.uid, owner.gid)?;
+    owner
+        .groups
+        .iter()
+        .try_for_each(|group| write!(f, ", {group}"))
+}

@@ -1,0 +1,329 @@
+//! What is known of each container: a folder below `--root` with `state.json`,
+//! and, until it is started, the socket `start` that its process listens on.
+//!
+//! `state.json` is written to another name and renamed, so it is always whole.
+//! Commands that change a container hold a lock (flock(2)) on its folder.
+
+mod clock;
+mod liveness;
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use clock::now;
+pub use liveness::start_time;
+
+use crate::error::Error;
+use crate::spec::Hooks;
+use crate::sys::file;
+
+/// The version of the runtime specification that this runtime speaks.
+pub const OCI_VERSION: &str = "1.2.1";
+
+const FILE: &str = "state.json";
+/// The socket of a container that was created and not started.
+const START: &str = "start";
+
+/// Where in its life a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is being made, or its making was cut short.
+    Creating,
+    /// It is set up, and waits for `start`.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its process has ended.
+    Stopped,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// The content of `state.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct State {
+    /// The specification's version.
+    pub oci_version: String,
+    /// The id.
+    pub id: String,
+    /// The first process; 0 before there is one.
+    pub pid: i32,
+    /// When that process started, in the kernel's ticks since boot: another
+    /// with its number would differ.
+    pub pid_start_time: u64,
+    /// The bundle, absolute.
+    pub bundle: PathBuf,
+    /// The root filesystem, absolute.
+    pub rootfs: PathBuf,
+    /// When it was created (RFC 3339).
+    pub created: String,
+    /// Its cgroup, below the cgroup2 root.
+    pub cgroup: String,
+    /// The configuration's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Hooks of later stages.
+    pub hooks: Hooks,
+}
+
+/// A container's folder.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    id: String,
+    dir: OwnedFd,
+}
+
+/// Whether a text can be an id: it becomes the name of a folder and a cgroup.
+fn check_id(id: &str) -> Result<(), Error> {
+    let first = id
+        .bytes()
+        .next()
+        .is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let known = |b: u8| b.is_ascii_alphanumeric() || b"+-._".contains(&b);
+    if first && id.len() <= 1024 && id.bytes().all(known) {
+        return Ok(());
+    }
+    Err(Error::Id(id.to_owned()))
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let c = CString::new(path.as_os_str().as_encoded_bytes())?;
+    file::openat(None, &c, libc::O_DIRECTORY | libc::O_RDONLY, 0)
+}
+
+impl Folder {
+    /// Makes the folder of a new container, and locks it.
+    ///
+    /// # Errors
+    /// The id is no id, or taken; the kernel's.
+    pub fn create(root: &Path, id: &str) -> Result<Self, Error> {
+        check_id(id)?;
+        let path = root.join(id);
+        let mut private = fs::DirBuilder::new();
+        private.mode(0o700);
+        let made = private.create(&path).or_else(|e| match e.kind() {
+            io::ErrorKind::NotFound => {
+                fs::DirBuilder::new()
+                    .mode(0o700)
+                    .recursive(true)
+                    .create(root)?;
+                private.create(&path)
+            }
+            _ => Err(e),
+        });
+        match made {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists),
+            other => other.map_err(Error::io("make", path.display()))?,
+        }
+        Self::open(root, id)?.lock()
+    }
+
+    /// Opens the folder of a container.
+    ///
+    /// # Errors
+    /// The id is no id, or unknown; the kernel's.
+    pub fn open(root: &Path, id: &str) -> Result<Self, Error> {
+        check_id(id)?;
+        let path = root.join(id);
+        match open_dir(&path) {
+            Ok(dir) => Ok(Self {
+                path,
+                id: id.to_owned(),
+                dir,
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
+            Err(e) => Err(Error::io("open", path.display())(e)),
+        }
+    }
+
+    /// Waits for other commands on this container to end, and keeps others out
+    /// until the folder is dropped.
+    ///
+    /// # Errors
+    /// It was deleted meanwhile; the kernel's.
+    pub fn lock(self) -> Result<Self, Error> {
+        file::lock(self.dir.as_fd()).map_err(Error::io("lock", self.path.display()))?;
+        let ours = file::stat(self.dir.as_fd()).map(|s| s.identity).ok();
+        let there = open_dir(&self.path).and_then(|dir| file::stat(dir.as_fd()));
+        match there {
+            Ok(there) if Some(there.identity) == ours => Ok(self),
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    /// Reads the state. A folder without one was left by a creation that was
+    /// cut short: the state of a container with no process.
+    ///
+    /// # Errors
+    /// The file is not one of ours; the kernel's.
+    pub fn read(&self) -> Result<State, Error> {
+        let path = self.path.join(FILE);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|source| Error::State {
+                file: path.display().to_string(),
+                source,
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(State {
+                oci_version: OCI_VERSION.to_owned(),
+                id: self.id.clone(),
+                ..State::default()
+            }),
+            Err(e) => Err(Error::io("read", path.display())(e)),
+        }
+    }
+
+    /// Writes the state, whole or not at all.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn write(&self, state: &State) -> Result<(), Error> {
+        let path = self.path.join(FILE);
+        let text = serde_json::to_vec(state).map_err(|source| Error::State {
+            file: path.display().to_string(),
+            source,
+        })?;
+        replace(&path, &text).map_err(Error::io("write", path.display()))
+    }
+
+    /// Where in its life the container is.
+    #[must_use]
+    pub fn status(&self, state: &State) -> Status {
+        if state.pid == 0 {
+            return Status::Creating;
+        }
+        if !liveness::is_alive(state.pid, state.pid_start_time) {
+            return Status::Stopped;
+        }
+        if self.path.join(START).exists() {
+            Status::Created
+        } else {
+            Status::Running
+        }
+    }
+
+    /// The socket's path by way of our descriptor: a socket's path may have
+    /// 107 bytes only.
+    #[must_use]
+    pub fn start_socket(&self) -> Vec<u8> {
+        format!("/proc/self/fd/{}/{START}", self.dir.as_raw_fd()).into_bytes()
+    }
+
+    /// Takes the socket away: the container is no longer just created.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove_start_socket(&self) -> Result<(), Error> {
+        let path = self.path.join(START);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("remove", path.display())(e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the folder and all in it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.path).map_err(Error::io("remove", self.path.display()))
+    }
+}
+
+/// Writes a file under another name and renames it, so that it is never seen
+/// in part.
+///
+/// # Errors
+/// The kernel's.
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut other = path.as_os_str().to_owned();
+    other.push(".new");
+    let other = PathBuf::from(other);
+    fs::write(&other, text)?;
+    fs::rename(&other, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_names_of_folders() {
+        for id in ["services.web", "onboot.000-dhcp", "a", "_x+y", "3"] {
+            assert!(check_id(id).is_ok(), "{id}");
+        }
+        let long = "a".repeat(1025);
+        for id in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "-x",
+            "a b",
+            "ü",
+            ".hidden",
+            long.as_str(),
+        ] {
+            assert!(check_id(id).is_err(), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_made_once_and_read_back() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().join("not/yet");
+        let folder = Folder::create(&root, "c1").unwrap();
+        assert!(matches!(Folder::create(&root, "c1"), Err(Error::Exists)));
+        assert_eq!(folder.status(&folder.read().unwrap()), Status::Creating);
+        let state = State {
+            id: "c1".to_owned(),
+            pid: 1,
+            pid_start_time: 0,
+            ..State::default()
+        };
+        folder.write(&state).unwrap();
+        assert_eq!(folder.read().unwrap(), state);
+        // Process 1 did not start at tick 0 as far as anybody knows of ours.
+        folder.remove().unwrap();
+        assert!(matches!(Folder::open(&root, "c1"), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn who_waits_for_the_lock_learns_that_it_was_deleted() {
+        let root = tempfile::tempdir().unwrap();
+        let first = Folder::create(root.path(), "c1").unwrap();
+        let second = Folder::open(root.path(), "c1").unwrap();
+        let waiting = std::thread::spawn(move || second.lock().map(|_| ()));
+        first.remove().unwrap();
+        assert!(matches!(waiting.join().unwrap(), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_number_and_start() {
+        let me = i32::try_from(std::process::id()).unwrap();
+        let start = start_time(me).unwrap();
+        assert!(liveness::is_alive(me, start));
+        assert!(!liveness::is_alive(me, start + 1));
+    }
+}

@@ -1,0 +1,48 @@
+//! Containers in a real kernel with cgroup v2: boots a guest in QEMU once per
+//! kernel, runs every case of `guest/cases` in it, and looks at what each
+//! printed.
+//!
+//! Needs HULLKIT_KERNEL (one bzImage, or several with `:` between) and
+//! HULLKIT_RUNC_SHIM (the static program); without them it is skipped.
+
+#[path = "guest/case.rs"]
+mod case;
+#[path = "guest/cases.rs"]
+mod cases;
+#[path = "guest/cpio.rs"]
+mod cpio;
+#[path = "guest/machine.rs"]
+mod machine;
+
+use std::env;
+use std::path::PathBuf;
+
+fn setting(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+#[test]
+fn containers_in_a_guest() {
+    let (Some(kernels), Some(program)) = (setting("HULLKIT_KERNEL"), setting("HULLKIT_RUNC_SHIM"))
+    else {
+        println!("skipped: HULLKIT_KERNEL and HULLKIT_RUNC_SHIM do not name files");
+        return;
+    };
+    let only = setting("HULLKIT_CASE");
+    let mut cases = cases::all();
+    cases.retain(|case| {
+        only.as_ref()
+            .is_none_or(|only| case.name.contains(only.as_str()))
+    });
+    let initrd = machine::initrd(&PathBuf::from(program), &cases);
+    for kernel in kernels.split(':') {
+        println!("kernel {kernel}");
+        let console = machine::boot(&PathBuf::from(kernel), &initrd);
+        let failed: Vec<String> = cases
+            .iter()
+            .filter_map(|case| case.judge(&console).err())
+            .collect();
+        assert!(failed.is_empty(), "on {kernel}:\n{}", failed.join("\n"));
+        println!("{} cases passed", cases.len());
+    }
+}

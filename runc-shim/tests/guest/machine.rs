@@ -1,0 +1,166 @@
+//! The guest: what is in its initrd, and how it is booted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::case::Case;
+use crate::cpio::Archive;
+
+/// No boot takes longer; a hang is a failure with its console, not a hang.
+const TIME_LIMIT: &str = "240";
+
+const APPLETS: [&str; 45] = [
+    "sh",
+    "cat",
+    "ls",
+    "echo",
+    "mount",
+    "umount",
+    "mkdir",
+    "id",
+    "true",
+    "false",
+    "sleep",
+    "grep",
+    "stat",
+    "touch",
+    "ps",
+    "readlink",
+    "hostname",
+    "mknod",
+    "dd",
+    "rm",
+    "cp",
+    "env",
+    "pwd",
+    "test",
+    "head",
+    "wc",
+    "tr",
+    "kill",
+    "poweroff",
+    "insmod",
+    "sort",
+    "chmod",
+    "ln",
+    "unshare",
+    "sysctl",
+    "sed",
+    "usleep",
+    "rmdir",
+    "find",
+    "date",
+    "dnsdomainname",
+    "tail",
+    "nsenter",
+    "seq",
+    "timeout",
+];
+
+/// The initrd with the program under test and the cases.
+pub fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
+    let mut archive = Archive::default();
+    let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
+    for folder in [
+        "bin",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "mnt",
+        "cases",
+        "root",
+        "rootfs",
+        "rootfs/bin",
+        "rootfs/proc",
+        "rootfs/sys",
+        "rootfs/dev",
+        "rootfs/tmp",
+        "rootfs/etc",
+        "rootfs/data",
+        "rootfs/run",
+        "modules",
+    ] {
+        archive.folder(folder);
+    }
+    archive.device("dev/console", 5, 1);
+    archive.file("bin/busybox", 0o755, &busybox);
+    archive.file("rootfs/bin/busybox", 0o755, &busybox);
+    for applet in APPLETS {
+        archive.link(&format!("bin/{applet}"), "busybox");
+        archive.link(&format!("rootfs/bin/{applet}"), "busybox");
+    }
+    archive.file(
+        "rootfs/etc/passwd",
+        0o644,
+        b"root:x:0:0::/root:/bin/sh\nu:x:1000:1000::/home/u:/bin/sh\n",
+    );
+    archive.file("rootfs/etc/file", 0o644, b"of the image\n");
+    archive.link("rootfs/escape", "/../../../../run");
+    archive.link("rootfs/dangling", "/nowhere/at/all");
+    archive.file(
+        "bin/runc-shim",
+        0o755,
+        &fs::read(program).expect("HULLKIT_RUNC_SHIM"),
+    );
+    archive.file("init", 0o755, include_bytes!("init.sh"));
+    for case in cases {
+        archive.folder(&format!("cases/{}", case.name));
+        archive.file(
+            &format!("cases/{}/config.json", case.name),
+            0o644,
+            case.config.to_string().as_bytes(),
+        );
+        archive.file(
+            &format!("cases/{}/run.sh", case.name),
+            0o755,
+            case.script.as_bytes(),
+        );
+    }
+    archive.finish()
+}
+
+/// Boots, and returns what the console said.
+pub fn boot(kernel: &Path, initrd: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("initrd");
+    fs::write(&path, initrd).unwrap();
+    let output = Command::new("timeout")
+        .args([
+            TIME_LIMIT,
+            "qemu-system-x86_64",
+            "-M",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+        ])
+        .args([
+            "-cpu",
+            "max",
+            "-m",
+            "512",
+            "-nographic",
+            "-no-reboot",
+            "-net",
+            "none",
+        ])
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(&path)
+        .args(["-append", "console=ttyS0 quiet panic=-1"])
+        .stdin(Stdio::null())
+        .output()
+        .expect("qemu-system-x86_64 is installed");
+    let console = String::from_utf8_lossy(&output.stdout).replace('\r', "");
+    if let Some(path) = std::env::var_os("HULLKIT_CONSOLE") {
+        fs::write(path, &console).unwrap();
+    }
+    assert!(
+        console.contains("=== end\n"),
+        "the guest did not get to its end:\n{console}"
+    );
+    console
+}
