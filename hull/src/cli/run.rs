@@ -139,7 +139,7 @@ fn accel(global: &Global, args: &Args) -> Result<Accel> {
             let store = Store::at(global.store.as_deref())?;
             let mut kernel = args.prefix.clone().into_os_string();
             kernel.push("-kernel");
-            Kvm::new(store.dir()).choose(args.arch, Path::new(&kernel))
+            Kvm::new(store.dir().join("kvm")).choose(args.arch, Path::new(&kernel))
         }
     })
 }

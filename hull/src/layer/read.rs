@@ -10,7 +10,7 @@ use tar::EntryType;
 
 use super::{Error, Layer};
 use crate::digest::{Digest, Hashing};
-use crate::tree::path::{self, join, show, split};
+use crate::tree::path::{self, components, join, show, split};
 use crate::tree::{Content, Device, Kind, Meta, Node, Tree, Xattrs};
 
 /// What a file in a layer begins with that takes away its namesake below.
@@ -239,10 +239,16 @@ impl One<'_> {
             return Ok(None);
         }
         let path = self.clean(self.raw)?;
-        if let Some((folder, name)) = split(&path)
-            && name.starts_with(WHITEOUT)
-        {
-            return self.whiteout(folder, name);
+        if let Some((folder, name)) = split(&path) {
+            if components(folder).any(|part| part.starts_with(AUFS)) {
+                return Ok(None);
+            }
+            if components(folder).any(|part| part.starts_with(WHITEOUT)) {
+                return Err(self.broken("a folder with the name of a whiteout"));
+            }
+            if name.starts_with(WHITEOUT) {
+                return self.whiteout(folder, name);
+            }
         }
         let item = match kind {
             EntryType::Link => {

@@ -1,1 +1,328 @@
+use std::io::Write;
 
+use proptest::prelude::*;
+use tar::{Builder, EntryType, Header};
+
+use super::*;
+use crate::tree::{Content, Meta, Node, Tree};
+
+/// One entry of a layer that is made by hand, by the letter.
+#[derive(Clone, Debug)]
+struct Entry {
+    kind: EntryType,
+    path: Vec<u8>,
+    link: Vec<u8>,
+    data: Vec<u8>,
+}
+
+fn entry(kind: EntryType, path: &str, link: &str, data: &str) -> Entry {
+    Entry {
+        kind,
+        path: path.into(),
+        link: link.into(),
+        data: data.into(),
+    }
+}
+
+fn file(path: &str, data: &str) -> Entry {
+    entry(EntryType::Regular, path, "", data)
+}
+
+fn dir(path: &str) -> Entry {
+    entry(EntryType::Directory, path, "", "")
+}
+
+fn symlink(path: &str, link: &str) -> Entry {
+    entry(EntryType::Symlink, path, link, "")
+}
+
+fn hard_link(path: &str, link: &str) -> Entry {
+    entry(EntryType::Link, path, link, "")
+}
+
+/// The entries as a tar, names and links as they stand.
+fn tar(entries: &[Entry]) -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    for entry in entries {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(entry.kind);
+        header.set_mode(0o644);
+        header.set_size(entry.data.len() as u64);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        let old = header.as_old_mut();
+        old.name[..entry.path.len()].copy_from_slice(&entry.path);
+        old.linkname[..entry.link.len()].copy_from_slice(&entry.link);
+        header.set_cksum();
+        tar.append(&header, entry.data.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn layer(bytes: &[u8]) -> Layer {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    Layer {
+        name: "test".to_owned(),
+        file: Arc::new(file),
+        offset: 0,
+        len: bytes.len() as u64,
+        digest: None,
+        diff_id: None,
+    }
+}
+
+fn apply(tree: &mut Tree, entries: &[Entry]) -> Result<(), Error> {
+    layer(&tar(entries)).apply(tree, &std::env::temp_dir())
+}
+
+fn applied(layers: &[&[Entry]]) -> Tree {
+    let mut tree = Tree::new();
+    for entries in layers {
+        apply(&mut tree, entries).unwrap();
+    }
+    tree
+}
+
+fn text(tree: &Tree, path: &str) -> Option<String> {
+    let content = tree.get(path)?.as_file()?.read().unwrap();
+    Some(String::from_utf8(content).unwrap())
+}
+
+fn names(tree: &Tree) -> Vec<String> {
+    tree.walk()
+        .map(|(path, _)| String::from_utf8(path).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_whiteout_takes_away_what_is_below() {
+    let lower = [file("a", "1"), file("d/b", "2"), file("d/c", "3")];
+    let tree = applied(&[&lower, &[file(".wh.a", ""), file("d/.wh.b", "")]]);
+    assert_eq!(names(&tree), ["d", "d/c"]);
+}
+
+#[test]
+fn an_opaque_folder_hides_what_is_below_and_nothing_of_its_own_layer() {
+    let lower = [file("d/old", "1"), file("d/sub/old", "2"), file("e", "3")];
+    // The mark stands behind an entry of the same layer: order says nothing.
+    let upper = [file("d/new", "4"), file("d/.wh..wh..opq", "")];
+    let tree = applied(&[&lower, &upper]);
+    assert_eq!(names(&tree), ["d", "d/new", "e"]);
+}
+
+#[test]
+fn a_whiteout_and_a_new_file_of_one_name_leave_the_new_file() {
+    let tree = applied(&[&[file("a/x", "1")], &[file("a", "2"), file(".wh.a", "")]]);
+    assert_eq!(text(&tree, "a").unwrap(), "2");
+}
+
+#[test]
+fn marks_of_aufs_and_whiteouts_of_nothing_below_are_passed_over() {
+    let tree = applied(&[&[file(".wh..wh.plnk/1.2", ""), file("no/.wh.thing", "")]]);
+    assert!(names(&tree).is_empty());
+}
+
+#[test]
+fn a_whiteout_follows_links_of_the_layers_below() {
+    let lower = [file("usr/lib/x", "1"), symlink("lib", "usr/lib")];
+    let tree = applied(&[&lower, &[file("lib/.wh.x", "")]]);
+    assert_eq!(names(&tree), ["lib", "usr", "usr/lib"]);
+}
+
+#[test]
+fn hard_links_reach_into_the_layers_below() {
+    let tree = applied(&[&[file("a", "1")], &[hard_link("d/b", "a")]]);
+    assert_eq!(text(&tree, "d/b").unwrap(), "1");
+}
+
+#[test]
+fn hostile_entries_are_refused_by_name() {
+    let escape = [symlink("x", "../../.."), file("x/etc/passwd", "evil")];
+    let whiteout = [file("d/.wh...", "")];
+    for (entries, culprit) in [
+        (&[file("../evil", "")][..], "../evil"),
+        (&[file("a/../../evil", "")], "a/../../evil"),
+        (&[file("/etc/evil", "")], "/etc/evil"),
+        (&[dir("d/..")], "d/.."),
+        (&[hard_link("hard", "../../etc/passwd")], "hard"),
+        (&[hard_link("hard", "/etc/passwd")], "hard"),
+        (&[hard_link("hard", "nothing")], "hard"),
+        (&[symlink("", "x")], ""),
+        (&escape, "x/etc/passwd"),
+        (&whiteout, "d/.wh..."),
+        (&[file("f", ""), file("f/x", "")], "f/x"),
+        (&[symlink("s", "")], "s"),
+        (&[file(".wh.d/x", "")], ".wh.d/x"),
+        (&[entry(EntryType::new(b'Z'), "odd", "", "")], "odd"),
+    ] {
+        let error = apply(&mut Tree::new(), entries).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{culprit:?}")),
+            "{entries:?}: {error}"
+        );
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn a_root_of_its_own_is_taken() {
+    let tree = applied(&[&[dir("./"), dir("/"), file("./a", "1")]]);
+    assert_eq!(names(&tree), ["a"]);
+    assert_eq!(tree.root.meta.mode, 0o644);
+}
+
+#[test]
+fn compressed_layers_are_told_by_their_first_bytes() {
+    let plain = tar(&[file("a", "text")]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    for bytes in [&plain, &gzip, &zstd] {
+        let mut tree = Tree::new();
+        let layer = Layer {
+            digest: Some(Digest::of(bytes)),
+            diff_id: Some(Digest::of(&plain)),
+            ..layer(bytes)
+        };
+        layer.apply(&mut tree, &std::env::temp_dir()).unwrap();
+        assert_eq!(text(&tree, "a").unwrap(), "text");
+    }
+}
+
+#[test]
+fn wrong_digests_are_found_out() {
+    let plain = tar(&[file("a", "text")]);
+    let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    let wrong = Some(Digest::of(b"something else"));
+    for bytes in [&plain, &zstd] {
+        for (digest, diff_id) in [(wrong, None), (None, wrong)] {
+            let layer = Layer {
+                digest,
+                diff_id,
+                ..layer(bytes)
+            };
+            let error = layer.apply(&mut Tree::new(), &std::env::temp_dir());
+            assert!(matches!(error, Err(Error::Digest { .. })), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_layer_cut_short_is_an_error() {
+    let plain = tar(&[file("a", &"x".repeat(2000))]);
+    let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    for bytes in [&plain[..1000], &plain[..300], &zstd[..zstd.len() / 2]] {
+        let error = layer(bytes).apply(&mut Tree::new(), &std::env::temp_dir());
+        assert!(error.is_err(), "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut tree = Tree::new();
+    let long = format!("{}/{}", "d".repeat(200), "f".repeat(200));
+    let meta = Meta {
+        mode: 0o4711,
+        uid: 3_000_000,
+        gid: 7,
+        mtime: 99,
+        xattrs: [(
+            b"security.capability"[..].into(),
+            b"\x01\0\0\x02"[..].into(),
+        )]
+        .into(),
+    };
+    tree.add(&long, Node::file(meta, "x")).unwrap();
+    tree.add(b"not-utf8-\xff", Node::symlink([0xfe; 150]))
+        .unwrap();
+    tree.link("z", &long).unwrap();
+    let device = crate::tree::Device { major: 1, minor: 3 };
+    let null = Node::leaf(Meta::root(0o666), crate::tree::Kind::Char(device));
+    tree.add("dev/null", null).unwrap();
+    let mut bytes = Vec::new();
+    write_tar(&tree, &mut bytes).unwrap();
+    let mut read = Tree::new();
+    layer(&bytes)
+        .apply(&mut read, &std::env::temp_dir())
+        .unwrap();
+    let mut again = Vec::new();
+    write_tar(&read, &mut again).unwrap();
+    assert_eq!(bytes, again);
+    let (Some(Node::Leaf(one)), Some(Node::Leaf(two))) = (read.get(&long), read.get("z")) else {
+        panic!("not there");
+    };
+    assert!(Arc::ptr_eq(one, two));
+    assert_eq!(one.meta.uid, 3_000_000);
+    assert_eq!(one.meta.xattrs.len(), 1);
+    assert_eq!(
+        read.get(b"not-utf8-\xff")
+            .unwrap()
+            .as_symlink()
+            .unwrap()
+            .len(),
+        150
+    );
+}
+
+#[test]
+fn a_sparse_file_of_gnu_tar_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparse = std::fs::File::create(dir.path().join("sparse")).unwrap();
+    sparse.set_len(1 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_at(&sparse, b"end", 1 << 19).unwrap();
+    let tar = std::process::Command::new("tar")
+        .args(["--format=gnu", "-S", "-cf", "-", "-C"])
+        .arg(dir.path())
+        .arg("sparse")
+        .output()
+        .unwrap();
+    assert!(tar.status.success());
+    let mut tree = Tree::new();
+    layer(&tar.stdout)
+        .apply(&mut tree, &std::env::temp_dir())
+        .unwrap();
+    let content = tree.get("sparse").unwrap().as_file().unwrap();
+    let bytes = content.read().unwrap();
+    assert_eq!(bytes.len(), 1 << 20);
+    assert_eq!(&bytes[1 << 19..][..3], b"end");
+    assert!(matches!(content, Content::Range { .. }));
+}
+
+/// Entries over few names, so that layers meet.
+fn entries() -> impl Strategy<Value = Vec<Entry>> {
+    let path = "(\\.wh\\.)?[ab](/(\\.wh\\.)?[ab]){0,2}";
+    let one = (path, "(\\.\\./)?[ab]", 0..4usize).prop_map(|(path, link, kind)| match kind {
+        0 => file(&path, &link),
+        1 => dir(&path),
+        2 => symlink(&path, &link),
+        _ => file(&format!("{path}/.wh..wh..opq"), ""),
+    });
+    prop::collection::vec(one, 0..8)
+}
+
+proptest! {
+    #[test]
+    fn no_mark_survives_and_layers_are_deterministic(layers in prop::collection::vec(entries(), 1..4)) {
+        let build = || {
+            let mut tree = Tree::new();
+            let whole = layers.iter().try_for_each(|entries| apply(&mut tree, entries));
+            whole.map(|()| tree).map_err(|e| e.to_string())
+        };
+        match (build(), build()) {
+            (Ok(one), Ok(two)) => {
+                prop_assert_eq!(names(&one), names(&two));
+                prop_assert!(names(&one).iter().all(|name| !name.contains(".wh.")));
+            }
+            (Err(one), Err(two)) => prop_assert_eq!(one, two),
+            _ => prop_assert!(false, "once it works and once it does not"),
+        }
+    }
+
+    #[test]
+    fn bytes_of_any_kind_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        let _ = layer(&bytes).apply(&mut Tree::new(), &std::env::temp_dir());
+    }
+}

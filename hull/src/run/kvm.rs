@@ -15,7 +15,7 @@ use crate::digest::Digest;
 /// The probe gives up after this long. A kernel prints its first line within a
 /// tenth of it where KVM works.
 const LIMIT: Duration = Duration::from_secs(4);
-/// How often the probe looks for output, in milliseconds.
+/// How often the probe looks for output.
 const TICK: Duration = Duration::from_millis(20);
 /// Every kernel's first line has this in it.
 const BOOTED: &[u8] = b"Linux version ";
@@ -43,7 +43,7 @@ impl Kvm {
         if arch != Arch::host() || !usable(Path::new("/dev/kvm")) {
             return Accel::Tcg;
         }
-        let verdict = self.cache.join(format!("kvm-{}", key(arch, kernel).hex()));
+        let verdict = self.cache.join(key(arch, kernel).hex());
         let works = match std::fs::read(&verdict) {
             Ok(text) => text == b"yes\n",
             Err(_) => {
@@ -66,22 +66,22 @@ fn usable(device: &Path) -> bool {
         .is_ok()
 }
 
-/// What a verdict holds for: the host's boot, QEMU's program, the kernel file.
+/// What a verdict holds for: the host's boot, QEMU's program, the kernel's
+/// bytes (a rebuilt image has the same kernel under a new date).
 fn key(arch: Arch, kernel: &Path) -> Digest {
-    let host = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut all = std::fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let program = QemuCommand::new(arch, kernel).program();
     let qemu = std::env::var_os("PATH").and_then(|path| {
         std::env::split_paths(&path)
             .map(|dir| dir.join(program))
             .find(|path| path.is_file())
     });
-    let mut all = host;
-    for path in qemu.iter().map(PathBuf::as_path).chain([kernel]) {
-        all.extend(format!("\0{}", path.display()).bytes());
-        if let Ok(meta) = path.metadata() {
-            all.extend(format!("\0{}\0{:?}", meta.len(), meta.modified().ok()).bytes());
-        }
+    if let Some(path) = qemu
+        && let Ok(meta) = path.metadata()
+    {
+        all.extend(format!("{}{:?}", path.display(), meta.modified().ok()).bytes());
     }
+    all.extend(std::fs::read(kernel).unwrap_or_default());
     Digest::of(&all)
 }
 
