@@ -342,7 +342,7 @@ fn size(node: &Node) -> (usize, usize) {
 }
 
 /// The last part of a core tag (`!!str` → `str`).
-fn core_tag<'t>(tag: Option<&'t Tag>, line: usize) -> Result<Option<&'t str>, SyntaxError> {
+fn core_tag(tag: Option<&Tag>, line: usize) -> Result<Option<&str>, SyntaxError> {
     match tag {
         None => Ok(None),
         Some(tag) if tag.is_yaml_core_schema() => Ok(Some(&tag.suffix)),

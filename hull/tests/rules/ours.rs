@@ -83,7 +83,10 @@ fn a_hostname_brings_its_namespace() {
         ["uts", "pid", "mount", "cgroup"]
     );
     let wrong = service("hostname: h\nuts: host").errors();
-    assert!(wrong.starts_with("a.yml:2: services.c.hostname:"), "{wrong}");
+    assert!(
+        wrong.starts_with("a.yml:2: services.c.hostname:"),
+        "{wrong}"
+    );
 }
 
 #[test]
