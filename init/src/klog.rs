@@ -91,14 +91,11 @@ impl Line {
     /// is too long.
     #[must_use]
     pub fn render(&self) -> String {
-        let end = self.text.floor_char_boundary(MAX_LINE);
-        let cut = self.text.get(..end).unwrap_or_default();
-        let mark = if cut.len() < self.text.len() {
-            "…"
-        } else {
-            ""
-        };
-        format!("{cut}{mark}\n")
+        if self.text.len() <= MAX_LINE {
+            return format!("{}\n", self.text);
+        }
+        let cut = (0..=MAX_LINE).rev().find_map(|end| self.text.get(..end));
+        format!("{}…\n", cut.unwrap_or_default())
     }
 
     /// Writes the line, in one `write(2)`. What cannot be written is lost:

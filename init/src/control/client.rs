@@ -74,6 +74,9 @@ impl Client {
                 }
                 continue;
             }
+            if !self.output.is_empty() {
+                continue;
+            }
             if self.finished {
                 return Next::Close;
             }

@@ -13,7 +13,7 @@ pub(crate) fn resolve(name: &str, entries: &[Entry]) -> Result<EntryId, Unknown>
         entries
             .iter()
             .enumerate()
-            .filter(|(_, e)| e.spec().kind != Kind::Log)
+            .filter(|(_, e)| !e.spec().kind.is_helper())
     };
     let exact = |(_, entry): &(usize, &Entry)| {
         let spec = entry.spec();
@@ -46,7 +46,7 @@ pub(crate) fn section_name(kind: Kind) -> &'static str {
         Kind::Onboot => "onboot",
         Kind::Service => "services",
         Kind::Onshutdown => "onshutdown",
-        Kind::Log => "",
+        Kind::Log | Kind::Uevent => "",
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
             spec(Kind::Service, "dhcp"),
             spec(Kind::Service, "web"),
             spec(Kind::Onshutdown, "000-mount"),
-            Spec::log(),
+            Spec::helper(Kind::Log, "log"),
         ])
     }
 

@@ -3,11 +3,11 @@
 use hullkit_bundle::control;
 
 use super::names::section_name;
-use crate::supervise::{Core, Entry, How, Kind, State, Time};
+use crate::supervise::{Core, Entry, How, State, Time};
 
 /// All entries, in the order that the core has them.
 pub(crate) fn entries(core: &Core, now: Time) -> Vec<control::Entry> {
-    let known = core.entries().iter().filter(|e| e.spec().kind != Kind::Log);
+    let known = core.entries().iter().filter(|e| !e.spec().kind.is_helper());
     known.map(|e| entry(e, now)).collect()
 }
 

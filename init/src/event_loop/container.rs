@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use super::cgroup;
 use super::output::Output;
-use super::runtime::{self, Call};
+use super::runtime::{self, Call, Options};
 use crate::supervise::{Ending, How};
 use crate::sys::pidfd;
 use crate::sys::spawn::Streams;
@@ -66,7 +66,7 @@ impl Container {
     }
 
     /// Begins a start. Its end is that of the runtime.
-    pub(super) fn start(&mut self) -> Result<(), Error> {
+    pub(super) fn start(&mut self, options: &Options) -> Result<(), Error> {
         bundle_setup::prepare(&self.bundle)?;
         let call = if bundle_setup::needs_pid(&self.bundle) {
             Call::Create
@@ -85,24 +85,24 @@ impl Container {
             stdout: Some(stdout),
             stderr: Some(stderr),
         };
-        self.call(call, streams)
+        self.call(call, streams, options)
     }
 
-    fn call(&mut self, call: Call, streams: Streams) -> Result<(), Error> {
+    fn call(&mut self, call: Call, streams: Streams, options: &Options) -> Result<(), Error> {
         // One that is left over has had its time.
         self.kill_runtime();
-        let runtime = runtime::call(call, &self.bundle, streams)?;
+        let runtime = runtime::call(call, &self.bundle, streams, options)?;
         self.job = Some(Job { call, runtime });
         Ok(())
     }
 
-    fn call_quietly(&mut self, call: Call) -> Result<(), Error> {
+    fn call_quietly(&mut self, call: Call, options: &Options) -> Result<(), Error> {
         let streams = Streams {
             stdin: None,
             stdout: None,
             stderr: None,
         };
-        self.call(call, streams)
+        self.call(call, streams, options)
     }
 
     /// The runtime that is starting it, if there is one.
@@ -125,7 +125,7 @@ impl Container {
     }
 
     /// The runtime has ended.
-    pub(super) fn runtime_ended(&mut self, how: How) -> Progress {
+    pub(super) fn runtime_ended(&mut self, how: How, options: &Options) -> Progress {
         let Some(job) = self.job.take() else {
             return Progress::None;
         };
@@ -138,7 +138,7 @@ impl Container {
         }
         let done = match job.call {
             Call::Run => self.adopt().map(|pid| self.announce(pid)),
-            Call::Create => self.adopt().and_then(|pid| self.go_on(pid)),
+            Call::Create => self.adopt().and_then(|pid| self.go_on(pid, options)),
             Call::Start => Ok(match self.process.as_ref().map(|process| process.pid) {
                 Some(pid) => self.announce(pid),
                 None => Progress::StartFailed("ended before it was started".to_owned()),
@@ -160,9 +160,9 @@ impl Container {
     }
 
     /// Between create and start.
-    fn go_on(&mut self, pid: Pid) -> Result<Progress, Error> {
+    fn go_on(&mut self, pid: Pid, options: &Options) -> Result<Progress, Error> {
         bundle_setup::after_create(&self.bundle, pid)?;
-        self.call_quietly(Call::Start)?;
+        self.call_quietly(Call::Start, options)?;
         Ok(Progress::None)
     }
 
@@ -217,11 +217,11 @@ impl Container {
 
     /// Begins to clear away what a start has left. Its end is that of the
     /// runtime.
-    pub(super) fn clean(&mut self) -> Result<(), Error> {
+    pub(super) fn clean(&mut self, options: &Options) -> Result<(), Error> {
         // First, so that nothing outlives its first process, however long the
         // runtime takes.
         cgroup::kill(&self.bundle.cgroup)?;
-        self.call_quietly(Call::Delete)
+        self.call_quietly(Call::Delete, options)
     }
 
     fn release(&mut self, error: Option<String>) -> Progress {

@@ -64,7 +64,7 @@ impl LogLink {
             stdout: None,
             stderr: None,
         };
-        let pid = spawn::spawn::<&str>("/proc/self/exe", log::NAME, &[], streams)
+        let pid = spawn::spawn::<&str>(super::OURSELVES, log::NAME, &[], streams)
             .map_err(Error::os("execute", log::NAME))?;
         self.socket = Some(ours);
         self.pid = Some(pid);

@@ -15,6 +15,7 @@ mod poller;
 mod report;
 mod requests;
 mod runtime;
+mod setup;
 mod signals;
 
 use std::collections::VecDeque;
@@ -29,8 +30,10 @@ use crate::boot::Booted;
 use crate::control::Server;
 use crate::klog::{Level, Line};
 use crate::plan::Plan;
-use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Kind, Refusal, Spec, Time};
-use crate::sys::{signals::Signals, wait};
+use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Refusal, Time};
+use crate::sys::signals::Signals;
+use crate::sys::spawn::{self, Streams};
+use crate::sys::wait;
 
 use container::{Container, Progress};
 use log_link::LogLink;
@@ -95,6 +98,9 @@ fn problem(what: &str) {
         .write();
 }
 
+/// The program of this process, for those of its own.
+const OURSELVES: &str = "/proc/self/exe";
+
 /// All that the loop holds.
 struct Shell {
     core: Core,
@@ -107,64 +113,15 @@ struct Shell {
     log: LogLink,
     /// The log process's entry.
     log_id: EntryId,
+    /// The process that loads modules, and its entry, if there is to be one.
+    uevent: Option<(EntryId, Option<Pid>)>,
+    runtime: runtime::Options,
     system: protocol::System,
     actions: Vec<Action>,
     end: Option<End>,
 }
 
 impl Shell {
-    fn new(started: Time, booted: Booted, plan: Plan, poller: Poller) -> Self {
-        let mut problems = booted.problems;
-        problems.extend(plan.problems.iter().map(ToString::to_string));
-        let mut specs = Vec::with_capacity(plan.entries.len() + 1);
-        let mut containers = Vec::with_capacity(plan.entries.len() + 1);
-        for entry in plan.entries {
-            specs.push(Spec {
-                kind: Kind::from(entry.section),
-                name: entry.name,
-                supervision: entry.supervision,
-                error: entry.bundle.as_ref().err().map(ToString::to_string),
-            });
-            containers.push(entry.bundle.ok().map(Container::new));
-        }
-        let log_id = EntryId(specs.len());
-        specs.push(Spec::log());
-        containers.push(None);
-        let mut note = |error: Error| problems.push(error.to_string());
-        let control = Server::open().map_err(&mut note).ok();
-        let log = LogLink::new().unwrap_or_else(|error| {
-            note(error);
-            LogLink::broken()
-        });
-        if let Some(server) = &control
-            && let Err(error) = poller.watch(server.listener(), Token::Control, EpollFlags::EPOLLIN)
-        {
-            note(Error::os("watch", "control socket")(error));
-        }
-        for problem_line in &problems {
-            problem(problem_line);
-        }
-        let system = protocol::System {
-            kernel: nix::sys::utsname::uname()
-                .map(|name| name.release().to_string_lossy().into_owned())
-                .unwrap_or_default(),
-            init_ms: started.0,
-            problems,
-            ..protocol::System::default()
-        };
-        Self {
-            core: Core::new(specs),
-            containers,
-            poller,
-            control,
-            log,
-            log_id,
-            system,
-            actions: Vec::new(),
-            end: None,
-        }
-    }
-
     fn happened(&mut self, token: Token, flags: EpollFlags, signals: &Signals) {
         match token {
             Token::Signals => {
@@ -233,8 +190,12 @@ impl Shell {
         if id == self.log_id {
             return Some(self.start_log());
         }
+        if self.uevent.is_some_and(|(uevent, _)| uevent == id) {
+            return Some(self.start_uevent(id));
+        }
+        let options = self.runtime.clone();
         let started = match self.container(id) {
-            Some(container) => container.start().map_err(|error| error.to_string()),
+            Some(container) => container.start(&options).map_err(|error| error.to_string()),
             None => Err("there is no bundle".to_owned()),
         };
         self.tell_log();
@@ -244,8 +205,9 @@ impl Shell {
     }
 
     fn clean(&mut self, id: EntryId) -> Option<Event> {
+        let options = self.runtime.clone();
         let cleaned = match self.container(id) {
-            Some(container) => container.clean(),
+            Some(container) => container.clean(&options),
             None => Ok(()),
         };
         cleaned.err().map(|error| Event::Cleaned {
@@ -273,6 +235,27 @@ impl Shell {
             Err(error) => Event::StartFailed {
                 entry,
                 error: error.to_string(),
+            },
+        }
+    }
+
+    fn start_uevent(&mut self, entry: EntryId) -> Event {
+        let streams = Streams {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        };
+        match spawn::spawn::<&str>(OURSELVES, crate::uevent::NAME, &[], streams) {
+            Ok(pid) => {
+                self.uevent = Some((entry, Some(pid)));
+                Event::Started {
+                    entry,
+                    pid: pid.as_raw(),
+                }
+            }
+            Err(error) => Event::StartFailed {
+                entry,
+                error: Error::os("execute", crate::uevent::NAME)(error).to_string(),
             },
         }
     }
@@ -326,6 +309,7 @@ impl Shell {
 
     /// Whether `pid` was a process that we know.
     fn reaped_known(&mut self, pid: Pid, how: How) -> bool {
+        let options = self.runtime.clone();
         let event = if self.log.is_process(pid) {
             self.log.ended();
             let ending = Ending { how, oom: false };
@@ -333,8 +317,12 @@ impl Shell {
                 entry: self.log_id,
                 ending,
             })
+        } else if let Some((entry, _)) = self.uevent.filter(|(_, uevent)| *uevent == Some(pid)) {
+            self.uevent = Some((entry, None));
+            let ending = Ending { how, oom: false };
+            Some(Event::Ended { entry, ending })
         } else if let Some((entry, container)) = self.find(|c| c.is_runtime(pid)) {
-            event_of(entry, container.runtime_ended(how))
+            event_of(entry, container.runtime_ended(how, &options))
         } else if let Some((entry, container)) = self.find(|c| c.is_process(pid)) {
             container
                 .process_ended(how)

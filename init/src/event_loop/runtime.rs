@@ -1,14 +1,17 @@
 //! The OCI runtime, called as a program: how, and what it leaves behind.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use hullkit_bundle::layout;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
 use crate::Error;
+use crate::cmdline::Cmdline;
 use crate::plan::Bundle;
 use crate::supervise::How;
 use crate::sys::spawn::{self, Streams};
@@ -37,6 +40,24 @@ impl Call {
     }
 }
 
+/// How the command line wants the runtime.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    /// The program.
+    program: Rc<str>,
+    /// Whether it is to tell all that it does.
+    debug: bool,
+}
+
+impl From<&Cmdline> for Options {
+    fn from(cmdline: &Cmdline) -> Self {
+        Self {
+            program: cmdline.runtime.as_deref().unwrap_or(layout::RUNTIME).into(),
+            debug: cmdline.runtime_debug,
+        }
+    }
+}
+
 /// The file that the runtime writes the first process's pid to.
 fn pid_file(bundle: &Bundle) -> PathBuf {
     Path::new(layout::RUN).join(format!("{}.pid", bundle.id))
@@ -48,9 +69,9 @@ fn log_file(bundle: &Bundle) -> PathBuf {
 }
 
 /// The runtime's arguments for `call`.
-fn arguments(call: Call, bundle: &Bundle) -> Vec<std::ffi::OsString> {
+fn arguments(call: Call, bundle: &Bundle, debug: bool) -> Vec<OsString> {
     let log = log_file(bundle);
-    let mut args: Vec<std::ffi::OsString> = [
+    let mut args: Vec<OsString> = [
         "--root",
         layout::RUNTIME_ROOT,
         "--log-format",
@@ -60,6 +81,9 @@ fn arguments(call: Call, bundle: &Bundle) -> Vec<std::ffi::OsString> {
     .map(Into::into)
     .to_vec();
     args.push(log.into());
+    if debug {
+        args.push("--debug".into());
+    }
     args.push(call.as_str().into());
     match call {
         Call::Run | Call::Create => {
@@ -79,14 +103,15 @@ fn arguments(call: Call, bundle: &Bundle) -> Vec<std::ffi::OsString> {
 }
 
 /// Starts the runtime. Its end is an event.
-pub(super) fn call(call: Call, bundle: &Bundle, streams: Streams) -> Result<Pid, Error> {
-    spawn::spawn(
-        layout::RUNTIME,
-        "runc-shim",
-        &arguments(call, bundle),
-        streams,
-    )
-    .map_err(Error::os("execute", layout::RUNTIME))
+pub(super) fn call(
+    call: Call,
+    bundle: &Bundle,
+    streams: Streams,
+    options: &Options,
+) -> Result<Pid, Error> {
+    let args = arguments(call, bundle, options.debug);
+    spawn::spawn(&options.program, &options.program, &args, streams)
+        .map_err(Error::os("execute", &options.program))
 }
 
 /// The container's first process, after [`Call::Run`] or [`Call::Create`]

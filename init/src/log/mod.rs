@@ -1,14 +1,38 @@
-//! The log process.
+//! The log process: it reads what the containers write and keeps the last of
+//! it, for `hullctl logs`. It is a process of its own so that a flood, or a
+//! mistake here, is none of PID 1's business; PID 1 starts it again.
+//!
+//! It reads as fast as it can and drops the oldest lines, so that no service
+//! ever waits for whoever reads its log.
 
+mod client;
 pub mod message;
+mod ring;
+mod server;
+mod source;
+mod split;
 
 use std::process::ExitCode;
+
+use crate::klog::{self, Level, Line};
 
 /// The name that PID 1 starts it by.
 pub const NAME: &str = "hullkit-log";
 
-/// Runs the log process.
+/// Its name in the kernel log.
+pub const SUBJECT: &str = "log";
+
+/// Runs the log process, with the socket to PID 1 as its standard input.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::FAILURE
+    klog::open();
+    match server::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Line::new(Level::Error, "init log", "problem")
+                .with("error", error)
+                .write();
+            ExitCode::FAILURE
+        }
+    }
 }

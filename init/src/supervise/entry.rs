@@ -257,7 +257,7 @@ impl Entry {
     fn enter(&mut self, state: State, step: &mut Step<'_>, report: Report) {
         self.state = state;
         self.since = step.now;
-        if self.spec.kind != Kind::Log || !matches!(report, Report::Starting) {
+        if !(self.spec.kind.is_helper() && report == Report::Starting) {
             step.out.push(Action::Report(self.id, report));
         }
     }
@@ -306,7 +306,7 @@ impl Entry {
     /// How long it may run, in milliseconds.
     fn run_timeout(&self) -> Option<u64> {
         match (self.spec.kind, self.spec.supervision.timeout) {
-            (Kind::Service | Kind::Log, _) | (Kind::Onboot, 0) => None,
+            (Kind::Service | Kind::Log | Kind::Uevent, _) | (Kind::Onboot, 0) => None,
             (Kind::Onshutdown, 0) => Some(ONSHUTDOWN_TIMEOUT),
             (Kind::Onboot | Kind::Onshutdown, ms) => Some(ms),
         }
@@ -365,7 +365,7 @@ impl Entry {
     /// Whether it is started again by itself.
     fn restarts_after(&self, failed: bool, asked: bool) -> bool {
         match self.spec.kind {
-            Kind::Log => true,
+            Kind::Log | Kind::Uevent => true,
             Kind::Service => {
                 self.wanted && !asked && restart::wanted(self.spec.supervision.restart, failed)
             }
@@ -408,7 +408,7 @@ impl Entry {
     fn clean_later_or_now(&mut self, step: &mut Step<'_>) {
         match self.spec.kind {
             // It is no container.
-            Kind::Log => {}
+            Kind::Log | Kind::Uevent => {}
             // The boot does not wait for it.
             Kind::Onboot => self.remains = Remains::Kept,
             Kind::Service | Kind::Onshutdown => self.clean(step),

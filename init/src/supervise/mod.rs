@@ -185,25 +185,38 @@ impl Core {
     fn advance(&mut self, step: &mut Step<'_>) -> bool {
         match self.phase {
             Phase::Idle | Phase::Over(_) => false,
-            Phase::Onboot => self.start_log(step) || self.advance_onboot(step),
+            Phase::Onboot => self.start_helper(Kind::Log, step) || self.advance_onboot(step),
             Phase::Services => {
-                self.start_log(step) || self.start_services(step) || self.note_services_up(step)
+                self.start_helper(Kind::Log, step)
+                    || self.start_services(step)
+                    || self.start_late(step)
             }
-            Phase::Held => self.start_log(step) || self.start_services(step),
-            Phase::Stopping(way) => self.start_log(step) || self.advance_stopping(way, step),
-            Phase::Onshutdown(way) => self.start_log(step) || self.advance_onshutdown(way, step),
+            Phase::Held => {
+                self.start_helper(Kind::Log, step)
+                    || self.start_helper(Kind::Uevent, step)
+                    || self.start_services(step)
+            }
+            Phase::Stopping(way) => {
+                self.start_helper(Kind::Log, step) || self.advance_stopping(way, step)
+            }
+            Phase::Onshutdown(way) => {
+                self.start_helper(Kind::Log, step) || self.advance_onshutdown(way, step)
+            }
         }
     }
 
-    fn start_log(&mut self, step: &mut Step<'_>) -> bool {
-        let log = self
-            .entries
-            .iter_mut()
-            .find(|entry| entry.spec.kind == Kind::Log && entry.can_start());
-        log.is_some_and(|log| {
-            log.start(step);
+    fn start_helper(&mut self, kind: Kind, step: &mut Step<'_>) -> bool {
+        let mut entries = self.entries.iter_mut();
+        let helper = entries.find(|entry| entry.spec.kind == kind && entry.can_start());
+        helper.is_some_and(|helper| {
+            helper.start(step);
             true
         })
+    }
+
+    /// What is started when nothing else waits for the processor.
+    fn start_late(&mut self, step: &mut Step<'_>) -> bool {
+        self.note_services_up(step) && self.start_helper(Kind::Uevent, step)
     }
 
     /// The way down begins, or is asked for once more.
@@ -232,7 +245,7 @@ impl Core {
 
     fn kill_all(&mut self, step: &mut Step<'_>) {
         for entry in self.entries.iter_mut() {
-            if entry.spec.kind != Kind::Log {
+            if !entry.spec.kind.is_helper() {
                 entry.stop(true, step);
             }
         }

@@ -67,7 +67,7 @@ impl Core {
         })
     }
 
-    /// Notes that the boot is over. Whether something may go on by that.
+    /// Notes that the boot is over. Whether nothing is being started.
     pub(super) fn note_services_up(&mut self, step: &mut Step<'_>) -> bool {
         let services = || self.entries.iter().filter(|e| e.spec.kind == Kind::Service);
         if services().any(|entry| matches!(entry.state, State::Starting { .. })) {
@@ -80,7 +80,7 @@ impl Core {
         for entry in &mut self.entries {
             entry.clean_kept(step);
         }
-        false
+        true
     }
 
     /// Stops all that may be stopped: what no other running service waited for.

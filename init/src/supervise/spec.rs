@@ -19,6 +19,9 @@ pub enum Kind {
     Onshutdown,
     /// The log process: kept running from the first moment to the last.
     Log,
+    /// The process that loads modules for hardware that comes later: kept
+    /// running once the services are up.
+    Uevent,
 }
 
 impl Kind {
@@ -29,8 +32,14 @@ impl Kind {
             Self::Onboot => "onboot",
             Self::Service => "service",
             Self::Onshutdown => "onshutdown",
-            Self::Log => "init",
+            Self::Log | Self::Uevent => "init",
         }
+    }
+
+    /// Whether it is a process of our own, and no container.
+    #[must_use]
+    pub const fn is_helper(self) -> bool {
+        matches!(self, Self::Log | Self::Uevent)
     }
 }
 
@@ -58,13 +67,13 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The log process. Services block on full pipes while it is away, so its
-    /// backoff ends low.
+    /// A process of our own. Services block on full pipes while the log process
+    /// is away, so its backoff ends low.
     #[must_use]
-    pub fn log() -> Self {
+    pub fn helper(kind: Kind, name: &str) -> Self {
         Self {
-            kind: Kind::Log,
-            name: "log".to_owned(),
+            kind,
+            name: name.to_owned(),
             supervision: Supervision {
                 backoff: Backoff {
                     initial: 20,

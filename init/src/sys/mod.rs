@@ -4,6 +4,7 @@
 
 mod early;
 pub mod environment;
+pub mod fd;
 #[cfg(test)]
 pub mod fnmatch;
 pub mod pidfd;

@@ -1,0 +1,87 @@
+//! The loop's beginning: the core made from the plan, and the sockets opened.
+
+use hullkit_bundle::control::System;
+use nix::sys::epoll::EpollFlags;
+
+use super::container::Container;
+use super::log_link::LogLink;
+use super::poller::{Poller, Token};
+use super::{Shell, problem, runtime};
+use crate::boot::Booted;
+use crate::control::Server;
+use crate::plan::{self, Plan};
+use crate::supervise::{Core, EntryId, Kind, Spec, Time};
+use crate::{Error, log};
+
+impl Shell {
+    /// The loop's state before the first event.
+    pub(super) fn new(started: Time, booted: Booted, plan: Plan, poller: Poller) -> Self {
+        let mut problems = booted.problems;
+        problems.extend(plan.problems.iter().map(ToString::to_string));
+        let (mut specs, mut containers): (Vec<_>, Vec<_>) =
+            plan.entries.into_iter().map(member).unzip();
+        let mut helper = |kind, name| {
+            specs.push(Spec::helper(kind, name));
+            containers.push(None);
+            EntryId(specs.len() - 1)
+        };
+        let log_id = helper(Kind::Log, log::SUBJECT);
+        let wants_uevent = booted.cmdline.uevent;
+        let uevent = wants_uevent.then(|| (helper(Kind::Uevent, "uevent"), None));
+        let control = note(open_control(&poller), &mut problems);
+        let log = note(LogLink::new(), &mut problems).unwrap_or_else(LogLink::broken);
+        for text in &problems {
+            problem(text);
+        }
+        Self {
+            core: Core::new(specs),
+            containers,
+            poller,
+            control,
+            log,
+            log_id,
+            uevent,
+            runtime: runtime::Options::from(&booted.cmdline),
+            system: System {
+                kernel: release(),
+                init_ms: started.0,
+                problems,
+                ..System::default()
+            },
+            actions: Vec::new(),
+            end: None,
+        }
+    }
+}
+
+/// What the core and the loop know of an entry.
+fn member(entry: plan::Entry) -> (Spec, Option<Container>) {
+    let spec = Spec {
+        kind: Kind::from(entry.section),
+        name: entry.name,
+        supervision: entry.supervision,
+        error: entry.bundle.as_ref().err().map(ToString::to_string),
+    };
+    (spec, entry.bundle.ok().map(Container::new))
+}
+
+fn open_control(poller: &Poller) -> Result<Server, Error> {
+    let server = Server::open()?;
+    poller
+        .watch(server.listener(), Token::Control, EpollFlags::EPOLLIN)
+        .map_err(Error::os("watch", "control socket"))?;
+    Ok(server)
+}
+
+/// The machine runs without it, and says so.
+fn note<T>(result: Result<T, Error>, problems: &mut Vec<String>) -> Option<T> {
+    result
+        .inspect_err(|error| problems.push(error.to_string()))
+        .ok()
+}
+
+fn release() -> String {
+    nix::sys::utsname::uname()
+        .map(|name| name.release().to_string_lossy().into_owned())
+        .unwrap_or_default()
+}

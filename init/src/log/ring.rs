@@ -1,0 +1,220 @@
+//! The lines that the log process keeps: bounded for each container, so that
+//! one that floods drives out only its own, and bounded in all.
+
+use std::collections::VecDeque;
+
+use hullkit_bundle::control::Stream;
+
+/// The most bytes that are kept of one container, in [`cost`]s of its lines.
+pub(super) const PER_CONTAINER: usize = 128 * 1024;
+
+/// The most bytes that are kept of all containers.
+pub(super) const IN_ALL: usize = 1024 * 1024;
+
+/// A line that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Counts all lines of all containers, from 1.
+    pub(super) number: u64,
+    /// Counts all lines of its container, from 0.
+    pub(super) ordinal: u64,
+    /// When it was read, in milliseconds since the Unix epoch.
+    pub(super) time_ms: u64,
+    /// The container's place in the process's list.
+    pub(super) source: usize,
+    /// Where it was written.
+    pub(super) stream: Stream,
+    /// Its bytes, without the newline.
+    pub(super) text: Box<[u8]>,
+}
+
+/// What a line takes in memory: its bytes and about what is kept around them.
+fn cost(line: &Line) -> usize {
+    line.text.len() + size_of::<Line>()
+}
+
+/// The lines of one container.
+#[derive(Debug, Default)]
+struct Own {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    count: u64,
+}
+
+impl Own {
+    fn drop_first(&mut self) {
+        if let Some(line) = self.lines.pop_front() {
+            self.bytes -= cost(&line);
+        }
+    }
+}
+
+/// The lines of all containers.
+#[derive(Debug)]
+pub(super) struct Ring {
+    per_container: usize,
+    in_all: usize,
+    own: Vec<Own>,
+    next: u64,
+}
+
+impl Ring {
+    pub(super) fn new(per_container: usize, in_all: usize) -> Self {
+        Self {
+            per_container,
+            in_all,
+            own: Vec::new(),
+            next: 1,
+        }
+    }
+
+    /// Keeps a line, and drops old ones for it.
+    pub(super) fn push(&mut self, time_ms: u64, source: usize, stream: Stream, text: &[u8]) {
+        while self.own.len() <= source {
+            self.own.push(Own::default());
+        }
+        if let Some(own) = self.own.get_mut(source) {
+            let line = Line {
+                number: self.next,
+                ordinal: own.count,
+                time_ms,
+                source,
+                stream,
+                text: text.into(),
+            };
+            self.next += 1;
+            own.count += 1;
+            own.bytes += cost(&line);
+            own.lines.push_back(line);
+            while own.bytes > self.per_container {
+                own.drop_first();
+            }
+        }
+        while self.own.iter().map(|own| own.bytes).sum::<usize>() > self.in_all {
+            // From whoever has most: a quiet container keeps what it said.
+            if let Some(largest) = self.own.iter_mut().max_by_key(|own| own.bytes) {
+                largest.drop_first();
+            }
+        }
+    }
+
+    /// The first line numbered at least `from`, of one of `wanted`.
+    pub(super) fn next_line(&self, from: u64, wanted: impl Fn(usize) -> bool) -> Option<&Line> {
+        let own = self
+            .own
+            .iter()
+            .enumerate()
+            .filter(|(source, _)| wanted(*source));
+        own.filter_map(|(_, own)| {
+            let at = own.lines.partition_point(|line| line.number < from);
+            own.lines.get(at)
+        })
+        .min_by_key(|line| line.number)
+    }
+
+    /// The number from which on there are `count` lines of `wanted`, or all
+    /// that there are.
+    pub(super) fn last(&self, count: usize, wanted: impl Fn(usize) -> bool) -> u64 {
+        let own = self
+            .own
+            .iter()
+            .enumerate()
+            .filter(|(source, _)| wanted(*source));
+        let mut numbers: Vec<u64> = own
+            .flat_map(|(_, own)| own.lines.iter().rev().take(count))
+            .map(|line| line.number)
+            .collect();
+        numbers.sort_unstable_by(|a, b| b.cmp(a));
+        match count.checked_sub(1) {
+            Some(at) => numbers
+                .get(at)
+                .or(numbers.last())
+                .copied()
+                .unwrap_or(self.next),
+            None => self.next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(line: &Line) -> &str {
+        std::str::from_utf8(&line.text).unwrap()
+    }
+
+    fn all(ring: &Ring, wanted: impl Fn(usize) -> bool + Copy) -> Vec<String> {
+        let mut from = 0;
+        let mut lines = Vec::new();
+        while let Some(line) = ring.next_line(from, wanted) {
+            lines.push(text(line).to_owned());
+            from = line.number + 1;
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_of_several_come_in_the_order_that_they_were_read_in() {
+        let mut ring = Ring::new(1 << 20, 1 << 20);
+        for (source, text) in [(0, "a"), (1, "b"), (0, "c"), (2, "d")] {
+            ring.push(0, source, Stream::Stdout, text.as_bytes());
+        }
+        assert_eq!(all(&ring, |_| true), ["a", "b", "c", "d"]);
+        assert_eq!(all(&ring, |source| source != 0), ["b", "d"]);
+    }
+
+    #[test]
+    fn the_last_lines() {
+        let mut ring = Ring::new(1 << 20, 1 << 20);
+        for n in 0..10 {
+            ring.push(0, n % 2, Stream::Stdout, n.to_string().as_bytes());
+        }
+        let last = |count, wanted: fn(usize) -> bool| {
+            let from = ring.last(count, wanted);
+            let mut lines = 0;
+            let mut at = from;
+            while let Some(line) = ring.next_line(at, wanted) {
+                lines += 1;
+                at = line.number + 1;
+            }
+            lines
+        };
+        assert_eq!(last(3, |_| true), 3);
+        assert_eq!(last(3, |source| source == 1), 3);
+        assert_eq!(last(100, |source| source == 1), 5);
+        assert_eq!(last(0, |_| true), 0);
+    }
+
+    #[test]
+    fn a_flood_drives_out_only_its_own() {
+        let mut ring = Ring::new(4096, 1 << 20);
+        ring.push(0, 0, Stream::Stdout, b"quiet");
+        for _ in 0..1000 {
+            ring.push(0, 1, Stream::Stdout, b"flood");
+        }
+        assert_eq!(all(&ring, |source| source == 0), ["quiet"]);
+        let first = ring.next_line(0, |source| source == 1).unwrap();
+        assert_eq!(
+            first.ordinal + all(&ring, |source| source == 1).len() as u64,
+            1000
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_above_its_bounds(lines in prop::collection::vec((0usize..5, 0usize..600), 0..300)) {
+            let mut ring = Ring::new(2000, 5000);
+            for (source, length) in lines {
+                ring.push(0, source, Stream::Stderr, &vec![b'x'; length]);
+                let own: Vec<usize> = ring.own.iter().map(|own| own.bytes).collect();
+                prop_assert!(own.iter().all(|&bytes| bytes <= 2000));
+                prop_assert!(own.iter().sum::<usize>() <= 5000);
+                for own in &ring.own {
+                    prop_assert_eq!(own.bytes, own.lines.iter().map(cost).sum::<usize>());
+                }
+            }
+        }
+    }
+}
