@@ -5,10 +5,29 @@
 //! that an unsigned module of Linux 6.12 takes, and a tenth of its size. They
 //! are no part of what the module does, and Debian's kernels load a module
 //! without them (`CONFIG_DEBUG_INFO_BTF_MODULES` asks for none to be there).
+//!
+//! The tables for tracers and stack traces go with them: `.orc_unwind*`, which
+//! the kernel sorts on every load, and `__mcount_loc`, for each of whose entries
+//! it searches the module's symbols. On 6.12 (unsigned, `-icount shift=0`) they
+//! are 50 of overlay's 62 ms, and 75 of scsi_mod's 85. Without them the
+//! module's functions cannot be traced, and a stack trace through it is a guess.
 
 use object::elf::{self, FileHeader64, SectionHeader64};
 use object::endian::LittleEndian;
 use object::read::elf::{FileHeader, SectionHeader};
+
+/// What goes: the types, and the tables for tracers (x86 only; other
+/// architectures have neither).
+const GONE: [&[u8]; 8] = [
+    b".BTF",
+    b".BTF.base",
+    b".orc_header",
+    b".orc_unwind",
+    b".orc_unwind_ip",
+    b".rela.orc_unwind_ip",
+    b"__mcount_loc",
+    b".rela__mcount_loc",
+];
 
 /// What becomes of the modules' type information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +112,7 @@ fn sections(elf: &[u8]) -> object::read::Result<Parsed<'_>> {
     let table = header.sections(endian, elf)?;
     let gone = table.iter().enumerate().filter(|(_, section)| {
         let name = table.section_name(endian, section);
-        section.sh_type(endian) != elf::SHT_NULL && matches!(name, Ok(b".BTF" | b".BTF.base"))
+        section.sh_type(endian) != elf::SHT_NULL && name.is_ok_and(|name| GONE.contains(&name))
     });
     let gone = gone.map(|(index, _)| index).collect();
     let all = header.section_headers(endian, elf)?;
@@ -141,6 +160,14 @@ mod tests {
         let (_, after, none) = sections(&stripped).unwrap();
         assert_eq!((before.len(), gone.len()), (after.len(), 1));
         assert!(none.is_empty());
+    }
+
+    #[test]
+    fn the_tracers_tables_go_too() {
+        for name in GONE {
+            let module = sample::module_with(&["alias=x"], name, &[7; 64]);
+            assert!(strip(&module).unwrap().len() < module.len());
+        }
     }
 
     #[test]
