@@ -57,6 +57,10 @@ pub fn prepare(bundle: &Bundle) -> Result<(), Error> {
 /// # Errors
 /// The step that failed, and on what.
 pub fn after_create(bundle: &Bundle, pid: Pid) -> Result<(), Error> {
+    // The last run's namespaces go first, and its interfaces with them.
+    for (_, path) in bundle.runtime.bind_ns.iter() {
+        unmount(Path::new(path))?;
+    }
     if !bundle.runtime.interfaces.is_empty() {
         let links = Links::open().map_err(Error::os("open", "rtnetlink"))?;
         for interface in &bundle.runtime.interfaces {

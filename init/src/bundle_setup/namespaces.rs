@@ -5,10 +5,10 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use hullkit_bundle::runtime::Interface;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::unistd::Pid;
 
-use super::unmount;
 use crate::Error;
 use crate::net::Links;
 
@@ -27,7 +27,7 @@ pub(super) fn give_interface(links: &Links, wanted: &Interface, pid: Pid) -> Res
     match (wanted.add.as_str(), wanted.peer.as_str()) {
         ("", "") => links.move_to(name, pid).map_err(moved),
         ("veth", "") => Err(refused("a veth needs a peer")),
-        ("" | "veth", peer) => links.add_veth(name, peer, pid).map_err(added),
+        ("" | "veth", peer) => add_veth(links, name, peer, pid).map_err(added),
         (kind, _) if wanted.create_in_root => {
             links.add(name, kind, None).map_err(added)?;
             links.move_to(name, pid).map_err(moved)
@@ -36,10 +36,22 @@ pub(super) fn give_interface(links: &Links, wanted: &Interface, pid: Pid) -> Res
     }
 }
 
+/// Makes a veth pair, in place of one that the last run of the container left:
+/// the kernel takes away what was in a network namespace some time after its
+/// end.
+fn add_veth(links: &Links, name: &str, peer: &str, pid: Pid) -> Result<(), Errno> {
+    match links.add_veth(name, peer, pid) {
+        Err(Errno::EEXIST) => {
+            links.delete(peer)?;
+            links.add_veth(name, peer, pid)
+        }
+        result => result,
+    }
+}
+
 /// Binds a namespace of the process `pid` (its file below `/proc/PID/ns`) to
-/// `path`, in place of an earlier container's.
+/// `path`.
 pub(super) fn bind(namespace: &str, path: &Path, pid: Pid) -> Result<(), Error> {
-    unmount(path)?;
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Error::path("make folder", folder))?;
     }

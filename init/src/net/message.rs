@@ -13,6 +13,7 @@ pub struct Request {
 const NLMSG_HDRLEN: usize = 16;
 const NLMSG_ERROR: u16 = 2;
 const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
 
 const NLM_F_REQUEST: u16 = 0x001;
 const NLM_F_ACK: u16 = 0x004;
@@ -31,7 +32,7 @@ const VETH_INFO_PEER: u16 = 1;
 /// Sets the link `name` up.
 #[must_use]
 pub fn set_up(name: &str) -> Request {
-    let mut request = Request::new(0, IFF_UP);
+    let mut request = Request::new(RTM_NEWLINK, 0, IFF_UP);
     request.text(IFLA_IFNAME, name);
     request.end()
 }
@@ -39,16 +40,24 @@ pub fn set_up(name: &str) -> Request {
 /// Moves the link `name` into another network namespace.
 #[must_use]
 pub fn move_to(name: &str, pid: Pid) -> Request {
-    let mut request = Request::new(0, 0);
+    let mut request = Request::new(RTM_NEWLINK, 0, 0);
     request.text(IFLA_IFNAME, name);
     request.pid(pid);
+    request.end()
+}
+
+/// Deletes the link `name`.
+#[must_use]
+pub fn delete(name: &str) -> Request {
+    let mut request = Request::new(RTM_DELLINK, 0, 0);
+    request.text(IFLA_IFNAME, name);
     request.end()
 }
 
 /// Makes a link.
 #[must_use]
 pub fn add(name: &str, kind: &str, pid: Option<Pid>) -> Request {
-    let mut request = Request::new(NLM_F_CREATE | NLM_F_EXCL, 0);
+    let mut request = Request::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
     request.text(IFLA_IFNAME, name);
     if let Some(pid) = pid {
         request.pid(pid);
@@ -60,7 +69,7 @@ pub fn add(name: &str, kind: &str, pid: Option<Pid>) -> Request {
 /// Makes a veth link, whose other end stays here.
 #[must_use]
 pub fn add_veth(name: &str, peer: &str, pid: Pid) -> Request {
-    let mut request = Request::new(NLM_F_CREATE | NLM_F_EXCL, 0);
+    let mut request = Request::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
     request.text(IFLA_IFNAME, name);
     request.pid(pid);
     request.nest(IFLA_LINKINFO, |info| {
@@ -78,13 +87,13 @@ pub fn add_veth(name: &str, peer: &str, pid: Pid) -> Request {
 impl Request {
     /// A message about a link: header and `struct ifinfomsg`. `flags` are those
     /// of `IFF_…` that are to be set; the others stay.
-    fn new(how: u16, flags: u32) -> Self {
+    fn new(what: u16, how: u16, flags: u32) -> Self {
         let mut request = Self {
             bytes: Vec::with_capacity(128),
         };
         // The length, known at the end.
         request.bytes.extend([0; 4]);
-        request.u16(RTM_NEWLINK);
+        request.u16(what);
         request.u16(NLM_F_REQUEST | NLM_F_ACK | how);
         // Sequence number and port: one question at a time needs neither.
         request.bytes.extend([0; 8]);

@@ -55,6 +55,14 @@ impl Links {
         self.ask(&message::move_to(name, pid))
     }
 
+    /// Deletes the link `name`; of a veth, both ends.
+    ///
+    /// # Errors
+    /// The kernel's word; `ENODEV`: no such link.
+    pub fn delete(&self, name: &str) -> Result<(), Errno> {
+        self.ask(&message::delete(name))
+    }
+
     /// Makes a link of `kind`, in the network namespace of the process `pid`
     /// where one is given. The kernel loads the kind's module.
     ///
