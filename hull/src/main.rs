@@ -1,5 +1,6 @@
 //! `hull`: see the library of this crate.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,10 +11,25 @@ fn main() -> ExitCode {
         Err(error) => {
             // An error is one line; what is wrong with a YAML file is a line
             // for each problem.
-            for line in format!("{error:#}").lines().filter(|line| !line.is_empty()) {
-                eprintln!("hull: {line}");
+            for line in text(&error).lines().filter(|line| !line.is_empty()) {
+                // Who closed standard error does not want to know.
+                let _ = writeln!(std::io::stderr(), "hull: {line}");
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes. Most errors say their cause themselves, and it
+/// is not said twice.
+fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

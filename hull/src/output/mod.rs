@@ -154,6 +154,11 @@ impl Pending<'_> {
             .target
             .dir
             .join(format!("{}{suffix}", self.target.name));
+        if path.is_dir() {
+            // Known now, before another file has got its name.
+            let source = io::ErrorKind::IsADirectory.into();
+            return Err(Error::Write { path, source });
+        }
         let written = NewFile::create(self.target.dir).and_then(|file| {
             let mut out = BufWriter::with_capacity(256 * 1024, file);
             write(&mut out)?;

@@ -1,0 +1,500 @@
+//! `hull build` as people run it: the real program, real files.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A folder with all that a build needs, and nothing of this machine's.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self(TempDir::new().unwrap());
+        for (path, text) in [
+            ("guest/x86_64/init", "the init"),
+            ("guest/x86_64/runc-shim", "the runtime"),
+            ("guest/aarch64/init", "the other init"),
+            ("guest/aarch64/runc-shim", "the other runtime"),
+            ("web/bin/httpd", "a web server"),
+            ("web/etc/httpd.conf", "its settings"),
+            ("kernel/kernel", "the kernel"),
+            ("kernel/early.cpio", "microcode"),
+        ] {
+            bench.write(path, text);
+        }
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_cksum();
+        tar.append_data(&mut header, "lib/modules/6/virtio.ko", &b"elf"[..])
+            .unwrap();
+        bench.write("kernel/kernel.tar", tar.into_inner().unwrap());
+        bench.write("web.yml", WEB);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn hull(&self) -> Command {
+        let mut hull = Command::new(env!("CARGO_BIN_EXE_hull"));
+        hull.current_dir(self.0.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HULL_STORE", self.path("store"))
+            .env("HULL_GUEST", self.path("guest"));
+        hull
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.hull().args(args).output().unwrap()
+    }
+
+    /// Runs it and expects success; returns its standard output.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{args:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs it and expects exit code 1 and one line, which is returned.
+    fn fails(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        errors
+    }
+}
+
+const WEB: &str = "\
+kernel: {image: 'dir:kernel', cmdline: 'console=ttyS0'}
+services:
+  - {name: web, image: 'dir:web', command: [/bin/httpd], readonly: true}
+  - {name: web2, image: 'dir:web', command: [/bin/httpd]}
+files:
+  - {path: etc/motd, contents: hello}
+";
+
+const BUILD: [&str; 5] = ["build", "--arch", "x86_64", "--format", "kernel+initrd,tar"];
+
+fn build<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&BUILD[..], more].concat()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// All files of a folder, by name.
+fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| {
+        let bytes = std::fs::read(dir.join(&name)).unwrap();
+        (name, bytes)
+    };
+    names(dir).into_iter().map(read).collect()
+}
+
+/// What `tar -t` says of a tar: name, and what it is linked to.
+fn listed(tar: &Path) -> Vec<(String, Option<String>)> {
+    let mut archive = tar::Archive::new(std::fs::File::open(tar).unwrap());
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let link = entry.link_name_bytes();
+            (
+                String::from_utf8(entry.path_bytes().into_owned()).unwrap(),
+                link.map(|link| String::from_utf8(link.into_owned()).unwrap()),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_results_have_linuxkits_names_and_layout() {
+    let bench = Bench::new();
+    let said = bench.ok(&build(&["--dir", "out", "web.yml"]));
+    assert_eq!(
+        said,
+        "out/web-kernel\nout/web-cmdline\nout/web-initrd.img\nout/web.tar\n"
+    );
+    assert_eq!(
+        names(&bench.path("out")),
+        ["web-cmdline", "web-initrd.img", "web-kernel", "web.tar"]
+    );
+    let cmdline = std::fs::read(bench.path("out/web-cmdline")).unwrap();
+    assert_eq!(cmdline, b"console=ttyS0");
+    let listed = listed(&bench.path("out/web.tar"));
+    let link_of = |name: &str| {
+        let found = listed.iter().find(|(path, _)| path == name);
+        found
+            .unwrap_or_else(|| panic!("{name} is not in {listed:?}"))
+            .1
+            .clone()
+    };
+    for name in [
+        "boot/kernel",
+        "boot/cmdline",
+        "containers/services/web/config.json",
+        "containers/services/web/runtime.json",
+        "containers/services/web/rootfs/etc/httpd.conf",
+        "containers/services/web/rootfs/proc/",
+        "containers/services/web2/lower/",
+        "containers/services/web2/tmp/",
+        "containers/services/web2/rootfs/",
+        "etc/motd",
+        "init",
+        "lib/modules/6/virtio.ko",
+        "usr/bin/runc-shim",
+    ] {
+        assert_eq!(link_of(name), None, "{name}");
+    }
+    assert_eq!(link_of("usr/bin/hullctl").unwrap(), "/init");
+    let resolv = link_of("etc/resolv.conf").unwrap();
+    assert_eq!(resolv, "/run/resolvconf/resolv.conf");
+    // The second container's files are the first one's.
+    let shared = link_of("containers/services/web2/lower/bin/httpd").unwrap();
+    assert_eq!(shared, "containers/services/web/rootfs/bin/httpd");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let first = Bench::new();
+    first.ok(&build(&["--dir", "out", "web.yml"]));
+    let expected = contents(&first.path("out"));
+
+    first.ok(&build(&["--dir", "again", "web.yml"]));
+    assert_eq!(contents(&first.path("again")), expected, "a second time");
+
+    // Elsewhere, later, under another umask, with other owners and dates.
+    let second = Bench::new();
+    let script = "umask 077 && exec \"$@\"";
+    let mut hull = Command::new("sh");
+    let built = second.hull();
+    hull.args(["-c", script, "sh"]).arg(built.get_program());
+    hull.args(build(&["--dir", "out", "web.yml"]))
+        .current_dir(second.0.path())
+        .env("HULL_STORE", second.path("store"))
+        .env("HULL_GUEST", second.path("guest"))
+        .env("TZ", "Asia/Tokyo")
+        .env("LC_ALL", "C");
+    if nix::unistd::Uid::effective().is_root() {
+        use std::os::unix::process::CommandExt;
+        let chown = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(second.0.path())
+            .status();
+        assert!(chown.unwrap().success());
+        hull.uid(65534).gid(65534);
+    }
+    let output = hull.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(contents(&second.path("out")), expected, "as another user");
+}
+
+#[test]
+fn every_compression_holds_the_same_archive() {
+    let bench = Bench::new();
+    let archive = |how: &str, unpack: &[&str]| {
+        bench.ok(&[
+            "build",
+            "--arch",
+            "x86_64",
+            "--name",
+            how,
+            "--compress",
+            how,
+            "web.yml",
+        ]);
+        let path = bench.path(&format!("{how}-initrd.img"));
+        let [program, args @ ..] = unpack else {
+            return std::fs::read(path).unwrap();
+        };
+        let output = Command::new(program).args(args).arg(path).output().unwrap();
+        assert!(output.status.success(), "{how}");
+        output.stdout
+    };
+    let plain = archive("none", &[]);
+    assert!(plain.starts_with(b"070701"));
+    assert!(archive("gzip", &["gzip", "-dc", "-S", ".img"]) == plain);
+    assert!(archive("zstd", &["zstd", "-dcq"]) == plain);
+    assert!(archive("lz4", &["lz4", "-dcq"]) == plain);
+}
+
+#[test]
+fn cpio_reads_our_archive() {
+    let bench = Bench::new();
+    bench.ok(&["build", "--arch", "x86_64", "--compress", "none", "web.yml"]);
+    let archive = std::fs::File::open(bench.path("web-initrd.img")).unwrap();
+    let output = Command::new("cpio")
+        .args(["-itv", "--quiet"])
+        .stdin(archive)
+        .output()
+        .unwrap();
+    let listing = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    let shared = listing
+        .lines()
+        .find(|line| line.ends_with("web2/lower/bin/httpd"));
+    assert_eq!(
+        shared.unwrap().split_whitespace().nth(1),
+        Some("2"),
+        "{listing}"
+    );
+    assert!(listing.contains("usr/bin/hullctl -> /init"), "{listing}");
+}
+
+#[test]
+fn microcode_stands_in_front_and_is_not_compressed() {
+    let bench = Bench::new();
+    bench.write(
+        "u.yml",
+        "kernel: {image: 'dir:kernel', ucode: early.cpio}\n",
+    );
+    bench.ok(&["build", "--arch", "x86_64", "u.yml"]);
+    let initrd = std::fs::read(bench.path("u-initrd.img")).unwrap();
+    assert!(initrd.starts_with(b"microcode"));
+}
+
+#[test]
+fn each_architecture_gets_its_own_programs() {
+    let bench = Bench::new();
+    bench.ok(&[
+        "build",
+        "--arch",
+        "aarch64",
+        "--compress",
+        "none",
+        "web.yml",
+    ]);
+    let initrd = std::fs::read(bench.path("web-initrd.img")).unwrap();
+    let has = |text: &[u8]| initrd.windows(text.len()).any(|part| part == text);
+    assert!(has(b"the other init") && !has(b"the init"));
+}
+
+#[test]
+fn linuxkits_own_init_is_left_out_with_a_note() {
+    let bench = Bench::new();
+    bench.write("lk/usr/bin/containerd", "theirs");
+    bench.write("ca/etc/ssl/ca.pem", "kept");
+    bench.write("l.yml", "init: ['dir:lk', 'dir:ca']\n");
+    let output = bench.run(&["build", "--arch", "x86_64", "--format", "tar", "l.yml"]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        notes.starts_with("hull: note: l.yml:1: init: dir:lk is left out"),
+        "{notes}"
+    );
+    let listed = listed(&bench.path("l.tar"));
+    let has = |name: &str| listed.iter().any(|(path, _)| path == name);
+    assert!(has("init") && has("etc/ssl/ca.pem") && !has("usr/bin/containerd"));
+}
+
+#[test]
+fn bad_input_is_one_line_and_writes_nothing() {
+    let bench = Bench::new();
+    bench.write("missing.yml", "init: ['nobody/has-this:1']\n");
+    bench.write("name.yml", "init: ['Not A Name']\n");
+    bench.write("nodir.yml", "init: ['dir:not/there']\n");
+    bench.write("nokernel.yml", "services: []\n");
+    bench.write(
+        "binary.yml",
+        "kernel: {image: 'dir:kernel', binary: vmlinuz}\n",
+    );
+    bench.write("source.yml", "files: [{path: a, source: /not/there}]\n");
+    bench.write(
+        "clash.yml",
+        "files: [{path: a, contents: x}, {path: a/b, contents: y}]\n",
+    );
+    bench.write("unknown.yml", "kernal: {}\n");
+    for (yaml, said) in [
+        (
+            "missing.yml",
+            "missing.yml:1: image \"nobody/has-this:1\" for x86_64 is not in the store",
+        ),
+        ("name.yml", "name.yml:1:"),
+        ("nodir.yml", "not/there"),
+        ("nokernel.yml", "kernel+initrd needs a kernel"),
+        (
+            "binary.yml",
+            "binary.yml:1: image \"dir:kernel\" has no file \"vmlinuz\"",
+        ),
+        ("source.yml", "source.yml:1: files: /not/there: "),
+        (
+            "clash.yml",
+            "clash.yml:1: files: \"a/b\": \"a\" is not a folder",
+        ),
+        ("unknown.yml", "unknown.yml:1:"),
+        ("gone.yml", "gone.yml"),
+    ] {
+        let error = bench.fails(&["build", "--arch", "x86_64", "--dir", "out", yaml]);
+        assert!(error.contains(said), "{yaml}: {error}");
+    }
+    let made = bench
+        .path("out")
+        .exists()
+        .then(|| names(&bench.path("out")));
+    assert_eq!(made.unwrap_or_default(), Vec::<String>::new());
+}
+
+#[test]
+fn a_missing_image_says_what_to_do() {
+    let bench = Bench::new();
+    bench.write("m.yml", "init: [redis]\n");
+    let error = bench.fails(&["build", "--arch", "x86_64", "m.yml"]);
+    for part in ["hull image import redis FROM", "registry", "store"] {
+        assert!(error.contains(part), "{error}");
+    }
+    bench.ok(&["image", "import", "--arch", "arm64", "redis", "dir:web"]);
+    let error = bench.fails(&["build", "--arch", "x86_64", "m.yml"]);
+    assert!(error.contains("(only for arm64)"), "{error}");
+}
+
+#[test]
+fn the_guests_programs_missing_is_named() {
+    let bench = Bench::new();
+    let error = bench.fails(&["build", "--arch", "x86_64", "--guest", "web", "web.yml"]);
+    assert!(
+        error.contains("--guest DIR") && error.contains("web/x86_64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn usage_errors_are_exit_code_2() {
+    let bench = Bench::new();
+    for args in [
+        &["build"][..],
+        &["build", "--format", "floppy", "web.yml"],
+        &["build", "--arch", "vax", "web.yml"],
+        &["build", "--compress", "rar", "web.yml"],
+        &["run", "--publish", "x", "web"],
+        &["fly"],
+    ] {
+        assert_eq!(bench.run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_leaves_nothing() {
+    let bench = Bench::new();
+    // A folder has the name that the last result wants.
+    std::fs::create_dir_all(bench.path("out/web.tar/full")).unwrap();
+    let error = bench.fails(&build(&["--dir", "out", "--name", "web", "web.yml"]));
+    assert!(error.contains("writing out/web.tar"), "{error}");
+    assert_eq!(names(&bench.path("out")), ["web.tar"]);
+}
+
+#[test]
+fn a_killed_build_leaves_nothing() {
+    let bench = Bench::new();
+    let big = std::fs::File::create(bench.path("web/big")).unwrap();
+    big.set_len(2 << 30).unwrap();
+    let mut child = bench
+        .hull()
+        .args([
+            "build",
+            "--arch",
+            "x86_64",
+            "--dir",
+            "out",
+            "--compress",
+            "gzip",
+            "web.yml",
+        ])
+        .spawn()
+        .unwrap();
+    // It is at work once it has made its folder; 2 GiB take it much longer.
+    while !bench.path("out").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended too soon");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(names(&bench.path("out")), Vec::<String>::new());
+}
+
+#[test]
+fn results_are_readable_by_others() {
+    let bench = Bench::new();
+    bench.ok(&build(&["web.yml"]));
+    let mode = |name: &str| bench.path(name).metadata().unwrap().permissions().mode();
+    assert_eq!(mode("web.tar") & 0o077, mode("web.yml") & 0o077);
+}
+
+#[test]
+fn files_that_a_tmpfs_will_hide_are_noted() {
+    let bench = Bench::new();
+    bench.write("v.yml", "files: [{path: var/x, contents: y}]\n");
+    let output = bench.run(&["build", "--arch", "x86_64", "--format", "tar", "v.yml"]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success());
+    assert!(
+        notes.contains("v.yml:1: files: /var/x will not be seen"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn volumes_have_their_folders() {
+    let bench = Bench::new();
+    bench.write(
+        "v.yml",
+        "volumes:\n  - {name: blank}\n  - {name: site, image: 'dir:web', readonly: true}\n  - \
+         {name: layout, image: 'dir:web', format: oci}\n",
+    );
+    bench.ok(&["build", "--arch", "x86_64", "--format", "tar", "v.yml"]);
+    let listed = listed(&bench.path("v.tar"));
+    let has = |name: &str| {
+        let name = format!("containers/volumes/{name}");
+        listed.iter().any(|(path, _)| *path == name)
+    };
+    assert!(has("blank/lower/") && has("blank/tmp/") && has("blank/merged/"));
+    assert!(has("site/lower/bin/httpd") && has("site/merged/") && !has("site/tmp/"));
+    assert!(has("layout/lower/index.json") && !has("layout/lower/gc.lock"));
+}
+
+#[test]
+fn a_read_only_root_gets_the_mount_points_that_it_lacks() {
+    let bench = Bench::new();
+    bench.write(
+        "m.yml",
+        "services:\n  - name: web\n    image: dir:web\n    command: [/bin/httpd]\n    readonly: \
+         true\n    binds: ['/etc/hosts:/etc/hosts', '/run/web:/data/run', \
+         '/etc:/hostetc']\n",
+    );
+    bench.ok(&["build", "--arch", "x86_64", "--format", "tar", "m.yml"]);
+    let listed = listed(&bench.path("m.tar"));
+    let has = |name: &str| {
+        let name = format!("containers/services/web/rootfs/{name}");
+        listed.iter().any(|(path, _)| *path == name)
+    };
+    assert!(has("etc/hosts") && has("data/run/") && has("hostetc/") && has("sys/"));
+    assert!(!has("dev/pts/"), "made in the tmpfs on /dev");
+}
