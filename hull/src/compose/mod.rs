@@ -2,6 +2,7 @@
 //! `runtime.json`. Pure: no I/O, and the same input gives the same bytes.
 
 mod confine;
+mod foresee;
 mod linux;
 mod merged;
 mod mounts;
@@ -15,8 +16,8 @@ use crate::seccomp;
 use crate::spec::check::{self, Order};
 use crate::spec::label::{self, Label};
 use crate::spec::{
-    Capability, Container, Entry, Id, IdMapping, Located, Namespace, Problem, Problems, Security,
-    Spec, Supervise, resolve_id,
+    Capability, Container, Entry, Id, IdMapping, Located, Problem, Problems, Security, Spec,
+    Supervise, resolve_id,
 };
 
 /// What an entry becomes.
@@ -325,22 +326,12 @@ impl Scene<'_> {
             let message = format!("found \"{cwd}\", allowed: a path that begins with /");
             problems.push(self.problem("cwd", message));
         }
-        let said = |n: &Option<Located<Namespace>>| n.as_ref().map(|n| n.value.clone());
-        if container.hostname.is_some() && said(&container.uts) == Some(Namespace::Host) {
-            let message = "a hostname of its own needs a uts namespace of its own: leave \"uts\" out, or say uts: new";
-            problems.push(self.problem("hostname", message.to_owned()));
-        }
-        let maps = |m: &Option<Vec<IdMapping>>| m.as_ref().is_some_and(|m| !m.is_empty());
-        if said(&container.userns) == Some(Namespace::New)
-            && !(maps(&container.uid_mappings) && maps(&container.gid_mappings))
-        {
-            let message = "a new user namespace needs uidMappings and gidMappings";
-            problems.push(self.problem("userns", message.to_owned()));
-        }
-        if security == Security::Strict && container.userns.is_none() {
-            let message = "strict gives an entry a user namespace of its own, which the runtime of this version cannot set up; say userns: host to have the rest of strict without it";
-            problems.push(self.problem("security", message.to_owned()));
-        }
+        let foreseen = foresee::failures(container, security);
+        problems.extend(
+            foreseen
+                .into_iter()
+                .map(|(field, m)| self.problem(field, m)),
+        );
         if problems.is_empty() {
             Ok(())
         } else {

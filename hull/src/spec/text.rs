@@ -55,14 +55,16 @@ pub(super) const BIND_OPTIONS: [&str; 35] = [
     "diratime",
     "dirsync",
     "exec",
-    "idmap",
     "iversion",
+    "lazytime",
+    "loud",
     "mand",
     "noatime",
     "nodev",
     "nodiratime",
     "noexec",
     "noiversion",
+    "nolazytime",
     "nomand",
     "norelatime",
     "nostrictatime",
@@ -79,9 +81,7 @@ pub(super) const BIND_OPTIONS: [&str; 35] = [
     "suid",
     "symfollow",
     "sync",
-    "tmpcopyup",
     "unbindable",
-    "loud",
 ];
 
 /// Whether it is one of them, or one with an `r` before it.

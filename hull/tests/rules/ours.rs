@@ -201,7 +201,7 @@ fn files_are_appended() {
 #[test]
 fn composing_twice_gives_the_same_bytes() {
     let scene = service(
-        "capabilities: [all]\nsysctl: {b: '1', a: '2'}\nresources: {unified: {z: '1', y: '2'}}",
+        "capabilities: [all]\nnet: new\nsysctl: {net.b: '1', net.a: '2'}\nresources: {unified: {z: '1', y: '2'}}",
     );
     let (one, two) = (scene.compose().unwrap(), scene.compose().unwrap());
     assert_eq!(one.config_json(), two.config_json());

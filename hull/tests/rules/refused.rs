@@ -119,6 +119,15 @@ fn values_without_meaning() {
         ("uid: '5'", "(write a number without quotes)"),
         ("gid: d", "no entry has the name \"d\""),
         ("cwd: x", "a path that begins with /"),
+        (
+            "sysctl: {net.ipv4.ip_forward: '1'}",
+            "is the network namespace's, which the entry shares with the machine; say net: new",
+        ),
+        (
+            "sysctl: {vm.swappiness: '1'}",
+            "vm.swappiness is the whole machine's",
+        ),
+        ("env: [A]", "found \"A\", allowed: NAME=value"),
         ("userns: new", "needs uidMappings and gidMappings"),
         ("stopSignal: SIGFOO", "unknown signal \"SIGFOO\""),
         (
