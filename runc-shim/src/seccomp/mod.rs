@@ -1,16 +1,217 @@
-//! to be replaced
-use crate::spec::{Arch, Seccomp};
+//! Compiles a system call filter to classic BPF. Pure.
+//!
+//! For each calling convention the rules become a map from numbers to
+//! decisions, neighbours with the same decision become one range, and a binary
+//! search over the ranges finds a call's decision in a few comparisons. What a
+//! filter means, where its words leave it open, is what libseccomp and runc
+//! make of it:
+//!
+//! - A call of a convention that is not named is killed.
+//! - A rule without conditions outweighs those with conditions for the same
+//!   call; among equals the first counts. A rule that says what holds anyway is
+//!   left out.
+//! - Several conditions on the same argument of a rule are alternatives.
+//! - Calls that are newer than every call that the rules name fail with ENOSYS
+//!   instead of a default that forbids, so that a C library falls back to what
+//!   it used before they existed.
+
+mod arch;
+mod bpf;
+#[rustfmt::skip]
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use arch::native;
+
+use crate::spec::{Action, Arch, Argument, Rule, Seccomp};
 use crate::sys::identity::Instruction;
-/// stub
-pub fn native() -> Arch {
-    Arch::X86_64
+use arch::{X32_BIT, audit, is_narrow, number};
+use bpf::{IF_EQUAL, IF_NOT_LESS, branch, give, load};
+
+const ENOSYS: u16 = 38;
+
+/// What happens to one system call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    /// Always the same.
+    Always(Action),
+    /// The first of these whose conditions all hold; else the default.
+    First(Vec<(Vec<Argument>, Action)>),
 }
-/// stub
-pub fn compile(_: &Seccomp, _: Arch) -> Vec<Instruction> {
-    vec![Instruction {
-        code: 6,
-        jt: 0,
-        jf: 0,
-        k: 0x7fff0000,
-    }]
+
+/// Compiles a filter for a machine with this convention of its own.
+#[must_use]
+pub fn compile(filter: &Seccomp, native: Arch) -> Vec<Instruction> {
+    let mut archs = vec![native];
+    archs.extend(
+        filter
+            .architectures
+            .iter()
+            .copied()
+            .filter(|arch| family(*arch, native)),
+    );
+    archs.sort_by_key(|arch| (*arch != native, audit(*arch)));
+    archs.dedup();
+    // Each convention's part, from the last to the first: each is the "no" of
+    // the one before.
+    let mut rest = vec![give(Action::KillThread)];
+    for arch in archs.iter().rev().filter(|arch| **arch != Arch::X32) {
+        let part = if *arch == Arch::X86_64 {
+            x86_64(filter, archs.contains(&Arch::X32))
+        } else {
+            let mut part = vec![load(bpf::NUMBER)];
+            part.extend(search(
+                &ranges(filter, *arch),
+                is_narrow(*arch),
+                filter.default_action,
+            ));
+            part
+        };
+        rest = branch(IF_EQUAL, audit(*arch), part, rest);
+    }
+    rest.insert(0, load(bpf::CONVENTION));
+    rest
+}
+
+/// Whether a machine of one convention ever sees calls of another: others need
+/// no room in its filter.
+fn family(arch: Arch, native: Arch) -> bool {
+    let arm = |arch| matches!(arch, Arch::Aarch64 | Arch::Arm);
+    arm(arch) == arm(native)
+}
+
+/// The convention whose numbers hold another's too: from [`X32_BIT`] on they
+/// are x32's.
+fn x86_64(filter: &Seccomp, x32: bool) -> Vec<Instruction> {
+    let own = search(&ranges(filter, Arch::X86_64), false, filter.default_action);
+    let other = if x32 {
+        let mut list = ranges(filter, Arch::X32);
+        for (start, _) in &mut list {
+            *start |= X32_BIT;
+        }
+        search(&list, false, filter.default_action)
+    } else {
+        vec![give(Action::KillThread)]
+    };
+    let mut part = vec![load(bpf::NUMBER)];
+    part.extend(branch(IF_NOT_LESS, X32_BIT, other, own));
+    part
+}
+
+/// The rules as decisions by number.
+fn decisions(filter: &Seccomp, arch: Arch) -> BTreeMap<u32, Decision> {
+    let mut decisions: BTreeMap<u32, Decision> = BTreeMap::new();
+    for rule in filter
+        .rules
+        .iter()
+        .filter(|rule| rule.action != filter.default_action)
+    {
+        for number in rule.names.iter().filter_map(|name| number(arch, name)) {
+            add(&mut decisions, number, rule);
+        }
+    }
+    decisions
+}
+
+fn add(decisions: &mut BTreeMap<u32, Decision>, number: u32, rule: &Rule) {
+    let decision = decisions
+        .entry(number)
+        .or_insert_with(|| Decision::First(Vec::new()));
+    let Decision::First(list) = decision else {
+        return;
+    };
+    if rule.args.is_empty() {
+        *decision = Decision::Always(rule.action);
+        return;
+    }
+    let repeated = rule.args.iter().enumerate().any(|(at, argument)| {
+        rule.args
+            .iter()
+            .skip(at + 1)
+            .any(|other| other.index == argument.index)
+    });
+    if repeated {
+        list.extend(
+            rule.args
+                .iter()
+                .map(|argument| (vec![*argument], rule.action)),
+        );
+    } else {
+        list.push((rule.args.clone(), rule.action));
+    }
+}
+
+/// The highest number that any rule names, whatever it says about it. The
+/// numbers that a convention has apart from the common ones are no measure of
+/// age: 32-bit ARM's own calls, and those of x32, which end where this says.
+fn newest(filter: &Seccomp, arch: Arch) -> Option<u32> {
+    const ARM_OWN: u32 = 0xf_0000;
+    const X32_OWN_END: u32 = 547;
+    let names = filter.rules.iter().flat_map(|rule| &rule.names);
+    let numbers = names
+        .filter_map(|name| number(arch, name))
+        .filter(|n| *n < ARM_OWN);
+    let newest = numbers.max()?;
+    Some(if arch == Arch::X32 {
+        newest.max(X32_OWN_END)
+    } else {
+        newest
+    })
+}
+
+/// From which number on which decision holds; the first begins at 0.
+fn ranges(filter: &Seccomp, arch: Arch) -> Vec<(u32, Decision)> {
+    let default = Decision::Always(filter.default_action);
+    let mut list: Vec<(u32, Decision)> = vec![(0, default.clone())];
+    for (number, decision) in decisions(filter, arch) {
+        list.push((number, decision));
+        list.push((number + 1, default.clone()));
+    }
+    let forbids = !matches!(
+        filter.default_action,
+        Action::Allow | Action::Log | Action::Trace(_)
+    );
+    if let Some(newest) = newest(filter, arch).filter(|_| forbids) {
+        list.push((newest + 1, Decision::Always(Action::Errno(ENOSYS))));
+    }
+    list.sort_by_key(|(start, _)| *start);
+    // Of two that begin at the same number the later counts; then one that
+    // says what the one before says is no beginning.
+    list.reverse();
+    list.dedup_by_key(|(start, _)| *start);
+    list.reverse();
+    list.dedup_by(|later, earlier| later.1 == earlier.1);
+    list
+}
+
+/// A binary search over ranges, as nested comparisons.
+fn search(ranges: &[(u32, Decision)], narrow: bool, default: Action) -> Vec<Instruction> {
+    let (lower, upper) = ranges.split_at(ranges.len() / 2);
+    match (lower, upper) {
+        ([], [(_, decision)]) => decide(decision, narrow, default),
+        (_, [(start, _), ..]) => branch(
+            IF_NOT_LESS,
+            *start,
+            search(upper, narrow, default),
+            search(lower, narrow, default),
+        ),
+        (_, []) => vec![give(default)],
+    }
+}
+
+fn decide(decision: &Decision, narrow: bool, default: Action) -> Vec<Instruction> {
+    match decision {
+        Decision::Always(action) => vec![give(*action)],
+        Decision::First(list) => {
+            let mut program = Vec::new();
+            for (arguments, action) in list {
+                program.extend(bpf::rule(arguments, narrow, *action));
+            }
+            program.push(give(default));
+            program
+        }
+    }
 }
