@@ -36,6 +36,8 @@ pub fn needs_pid(bundle: &Bundle) -> bool {
 /// The step that failed, and on what.
 pub fn prepare(bundle: &Bundle) -> Result<(), Error> {
     if bundle.writable {
+        // A start that failed half-way has left one.
+        release(bundle)?;
         overlay::mount(&bundle.dir, &bundle.rootfs())?;
     }
     let again = mark(bundle)?;
