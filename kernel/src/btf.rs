@@ -59,12 +59,12 @@ const MAX_ALIGN: u64 = 1 << 16;
 /// It is no relocatable little-endian 64-bit ELF file, or its sections lie
 /// over each other. The error is the reason.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>, String> {
-    let (header, sections, gone) = sections(elf).map_err(|e| format!("not a module: {e}"))?;
+    let (header, sections, gone) = sections(elf).map_err(|e| format!("not a kernel module: {e}"))?;
     if gone.is_empty() {
         return Ok(elf.to_vec());
     }
     if header.e_phnum.get(LittleEndian) != 0 {
-        return Err("not a module: it has program headers".to_owned());
+        return Err("not a kernel module: it has program headers".to_owned());
     }
     let mut order: Vec<usize> = (1..sections.len()).collect();
     order.sort_by_key(|&index| sections[index].sh_offset(LittleEndian));
@@ -84,7 +84,7 @@ pub fn strip(elf: &[u8]) -> Result<Vec<u8>, String> {
         let section = &sections[index];
         let data = section
             .data(LittleEndian, elf)
-            .map_err(|e| format!("not a module: {e}"))?;
+            .map_err(|e| format!("not a kernel module: {e}"))?;
         align(&mut out, section.sh_addralign(LittleEndian))?;
         entry[field::OFFSET..][..8].copy_from_slice(&(out.len() as u64).to_le_bytes());
         out.extend_from_slice(data);

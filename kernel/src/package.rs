@@ -1,7 +1,7 @@
 //! From a package's files to a [`Kernel`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::compression::Compression;
 use crate::graph::{Graph, Module};
@@ -255,13 +255,13 @@ impl PackageFiles {
             .collect();
         let mut packed: Vec<(&String, &Packed)> = self.modules.iter().collect();
         packed.sort_by_key(|(path, _)| ranks.get(path.as_str()).copied().unwrap_or(usize::MAX));
-        let modules = in_parallel(&packed, |(path, module)| {
+        let modules = in_parallel(packed, |(path, module)| {
             let info = modinfo::parse(&module.unpack()?).map_err(|reason| Error::Module {
                 path: module.path.clone(),
                 reason,
             })?;
             Ok(Module {
-                path: (*path).clone(),
+                path: path.clone(),
                 info,
             })
         })?;
@@ -279,9 +279,11 @@ impl PackageFiles {
         let paths = chosen.iter().map(|&index| &graph.modules()[index].path);
         let packed: Vec<Packed> = paths.filter_map(|path| self.modules.remove(path)).collect();
         self.modules.clear();
-        let contents = in_parallel(&packed, |module| {
+        // Each is let go as soon as it is unpacked: with all modules, both
+        // forms together would take 200 MB.
+        let contents = in_parallel(packed, |module| {
             trim(module.unpack()?, options).map_err(|reason| Error::Module {
-                path: module.path.clone(),
+                path: module.path,
                 reason,
             })
         })?;
@@ -311,41 +313,35 @@ fn text(path: &str, bytes: Vec<u8>) -> Result<String, Error> {
 
 /// Does `work` for each item on all processors; gives the results in the
 /// items' order, or the error of the first item that has one.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, Error> + Sync,
+fn in_parallel<T: Send, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R, Error> + Sync,
 ) -> Result<Vec<R>, Error> {
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(16);
-    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
     let worker = || {
         let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else {
-                return done;
-            };
+        while let Some((index, item)) = next() {
             let result = work(item);
             let failed = result.is_err();
             done.push((index, result));
             if failed {
-                // The other threads finish what they have begun: the error of
-                // the first item is among the results whatever the timing.
-                next.store(items.len(), Ordering::Relaxed);
+                // Items are handed out in order, and the other threads finish
+                // what they have: the first error is found whatever the timing.
+                while next().is_some() {}
             }
         }
+        done
     };
     let mut results: Vec<(usize, Result<R, Error>)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        handles
-            .into_iter()
-            .flat_map(|handle| {
-                handle
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
+        let handles: Vec<_> = (0..threads.min(16)).map(|_| scope.spawn(worker)).collect();
+        let joined = handles.into_iter().map(|handle| {
+            handle
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        joined.flatten().collect()
     });
     results.sort_unstable_by_key(|&(index, _)| index);
     results.into_iter().map(|(_, result)| result).collect()

@@ -44,6 +44,8 @@ pub enum Selection {
 pub struct Line {
     /// From 1.
     number: usize,
+    /// As written.
+    text: String,
     pattern: Pattern,
     /// Whether it takes away.
     exclude: bool,
@@ -144,7 +146,7 @@ impl Selection {
                 return Err(Error::List {
                     list: name.clone(),
                     line: line.number,
-                    reason: "matches no module of the package".to_owned(),
+                    reason: format!("`{}` matches no module of the package", line.text),
                 });
             }
         }
@@ -177,6 +179,7 @@ fn parse_lines(list: &str, text: &str, required: bool) -> Result<Vec<Line>, Erro
         })?;
         lines.push(Line {
             number,
+            text: text.to_owned(),
             pattern,
             exclude,
             required,
@@ -240,11 +243,11 @@ mod tests {
         for (list, expected) in [
             (
                 "veth\n\nvedth # typo",
-                "my.list:3: matches no module of the package",
+                "my.list:3: `vedth` matches no module of the package",
             ),
             (
                 "kernel/drivers/nte/",
-                "my.list:1: matches no module of the package",
+                "my.list:1: `kernel/drivers/nte/` matches no module of the package",
             ),
             ("veth e1000", "my.list:1: `veth e1000`: one pattern a line"),
             ("!", "my.list:1: a `!` or `?` without a pattern"),
