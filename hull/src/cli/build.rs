@@ -4,14 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
-use super::Global;
+use super::{Global, validate};
 use crate::arch::Arch;
 use crate::assemble::assemble;
 use crate::output::{self, Compression, Format, Target};
 use crate::source::Finder;
-use crate::spec;
 use crate::store::Store;
 
 /// The options of `hull build`.
@@ -52,12 +51,7 @@ pub struct Args {
 /// written. Nothing is written then.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let name = name(args)?;
-    let texts = read(&args.files)?;
-    let sources: Vec<_> = texts
-        .iter()
-        .map(|(name, text)| spec::Source { name, text })
-        .collect();
-    let spec = spec::parse(&sources)?;
+    let spec = validate::load(&args.files, None)?;
     let store = Store::at(global.store.as_deref())?;
     let finder = Finder {
         store: &store,
@@ -65,10 +59,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
         spool: &std::env::temp_dir(),
     };
     let system = assemble(&spec, &finder, args.guest.as_deref())?;
-    for note in &system.notes {
-        // Who closed standard error does not want to know.
-        let _ = writeln!(std::io::stderr(), "hull: note: {note}");
-    }
+    validate::note(&system.notes);
     let mut formats = args.format.clone();
     formats.sort_unstable();
     formats.dedup();
@@ -98,16 +89,4 @@ fn name(args: &Args) -> Result<String> {
 fn stem(file: &Path) -> String {
     let stem = file.file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()
-}
-
-/// Each file's name and text.
-fn read(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>> {
-    files
-        .iter()
-        .map(|path| {
-            let name = path.display().to_string();
-            let text = std::fs::read(path).with_context(|| name.clone())?;
-            Ok((name, text))
-        })
-        .collect()
 }

@@ -73,11 +73,12 @@ fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
     if let Some(wanted) = &args.entry {
         let entry = find(&spec, wanted)?;
         let composed = compose::entry(&spec, args.arch, entry, &image(entry)?)?;
-        note(&spec, [&composed]);
+        validate::note(spec.warnings.iter().chain(&composed.warnings));
         return Ok(serde_json::to_string_pretty(&printed(None, &composed))?);
     }
     let all = compose::all(&spec, args.arch, image)?;
-    note(&spec, &all);
+    let warnings = all.iter().flat_map(|c| &c.warnings);
+    validate::note(spec.warnings.iter().chain(warnings));
     let list: Vec<Printed<'_>> = spec
         .entries()
         .zip(&all)
@@ -110,14 +111,6 @@ fn find<'s>(spec: &'s Spec, wanted: &str) -> Result<&'s Entry> {
             let known: Vec<String> = spec.entries().map(path).collect();
             format!("no entry {wanted:?}; there are: {}", known.join(", "))
         })
-}
-
-fn note<'c>(spec: &Spec, composed: impl IntoIterator<Item = &'c Composed>) {
-    let warnings = composed.into_iter().flat_map(|c| &c.warnings);
-    for warning in spec.warnings.iter().chain(warnings) {
-        // Who closed standard error does not want to know.
-        let _ = writeln!(std::io::stderr(), "hull: note: {warning}");
-    }
 }
 
 /// One of LinuxKit's own results, without the result.

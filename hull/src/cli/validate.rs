@@ -33,7 +33,7 @@ pub struct Args {
 /// All that is wrong with the files, a line each.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let spec = load(&args.files, None)?;
-    let mut notes: Vec<String> = spec.warnings.iter().map(ToString::to_string).collect();
+    note(&spec.warnings);
     if args.images {
         let store = Store::at(global.store.as_deref())?;
         let finder = Finder {
@@ -44,14 +44,17 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
         let composed = compose::all(&spec, args.arch, |entry| {
             anyhow::Ok(finder.find(&entry.image.value)?.runtime_config())
         })?;
-        let warnings = composed.iter().flat_map(|c| &c.warnings);
-        notes.extend(warnings.map(ToString::to_string));
+        note(composed.iter().flat_map(|c| &c.warnings));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells what is worth a word, a line each.
+pub(super) fn note(notes: impl IntoIterator<Item: std::fmt::Display>) {
     for note in notes {
         // Who closed standard error does not want to know.
         let _ = writeln!(std::io::stderr(), "hull: note: {note}");
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads YAML files as one, with `security` in the place of their word.

@@ -10,7 +10,9 @@ use hullkit_bundle::supervision::Backoff;
 use hullkit_bundle::{RuntimeConfig, Supervision};
 use oci_spec::image::Config as ImageConfig;
 
-use crate::spec::{BackoffFields, Container, Entry, Runtime, Security, Spec, Supervise, signal};
+use crate::spec::{
+    BackoffFields, BindNsFields, Container, Entry, Runtime, Security, Spec, Supervise, signal,
+};
 
 /// `yaml` over `label`: each field by itself, the `….add` lists behind the
 /// label's. Nothing of `….add` is left.
@@ -95,21 +97,20 @@ pub(super) fn replaces(yaml: &Container, field: &str) -> bool {
 }
 
 fn runtime_fields(y: Runtime, l: Runtime) -> Runtime {
-    let path = |y: String, l: String| if y.is_empty() { l } else { y };
     let (by, bl) = (y.bind_ns, l.bind_ns);
     Runtime {
         cgroups: y.cgroups.or(l.cgroups),
         mounts: y.mounts.or(l.mounts),
         mkdir: y.mkdir.or(l.mkdir),
         interfaces: y.interfaces.or(l.interfaces),
-        bind_ns: BindNs {
-            cgroup: path(by.cgroup, bl.cgroup),
-            ipc: path(by.ipc, bl.ipc),
-            mnt: path(by.mnt, bl.mnt),
-            net: path(by.net, bl.net),
-            pid: path(by.pid, bl.pid),
-            user: path(by.user, bl.user),
-            uts: path(by.uts, bl.uts),
+        bind_ns: BindNsFields {
+            cgroup: by.cgroup.or(bl.cgroup),
+            ipc: by.ipc.or(bl.ipc),
+            mnt: by.mnt.or(bl.mnt),
+            net: by.net.or(bl.net),
+            pid: by.pid.or(bl.pid),
+            user: by.user.or(bl.user),
+            uts: by.uts.or(bl.uts),
         },
         namespace: y.namespace.or(l.namespace),
     }
@@ -118,12 +119,21 @@ fn runtime_fields(y: Runtime, l: Runtime) -> Runtime {
 /// `runtime.json`.
 pub(super) fn runtime(runtime: &Runtime, supervision: Supervision) -> RuntimeConfig {
     let runtime = runtime.clone();
+    let paths = runtime.bind_ns;
     RuntimeConfig {
         cgroups: runtime.cgroups.unwrap_or_default(),
         mounts: runtime.mounts.unwrap_or_default(),
         mkdir: runtime.mkdir.unwrap_or_default(),
         interfaces: runtime.interfaces.unwrap_or_default(),
-        bind_ns: runtime.bind_ns,
+        bind_ns: BindNs {
+            cgroup: paths.cgroup.unwrap_or_default(),
+            ipc: paths.ipc.unwrap_or_default(),
+            mnt: paths.mnt.unwrap_or_default(),
+            net: paths.net.unwrap_or_default(),
+            pid: paths.pid.unwrap_or_default(),
+            user: paths.user.unwrap_or_default(),
+            uts: paths.uts.unwrap_or_default(),
+        },
         namespace: runtime.namespace.unwrap_or_default(),
         supervision,
     }

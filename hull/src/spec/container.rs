@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hullkit_bundle::runtime::{BindNs, Interface, Mount};
+use hullkit_bundle::runtime::{Interface, Mount};
 
 use super::capability::CapabilityName;
 use super::node::{Kind, Node, quoted};
@@ -10,7 +10,9 @@ use super::place::Located;
 use super::read::{Fields, Reader, did_you_mean};
 use super::resources;
 use super::text;
-use super::types::{Bind, Container, Device, Id, IdMapping, Namespace, Rlimit, Runtime};
+use super::types::{
+    Bind, BindNsFields, Container, Device, Id, IdMapping, Namespace, Rlimit, Runtime,
+};
 
 /// LinuxKit's keys of an entry, without `name` and `image`.
 pub(super) const KEYS: &[&str] = &[
@@ -98,7 +100,7 @@ fn read_mounts(r: &mut Reader, fields: &Fields<'_>, c: &mut Container) {
     c.devices = fields.read(r, "devices", |r, n, f| r.list(n, f, device));
     c.masked_paths = fields.read(r, "maskedPaths", paths);
     c.readonly_paths = fields.read(r, "readonlyPaths", paths);
-    c.rootfs_propagation = not_empty(fields.read(r, "rootfsPropagation", propagation));
+    c.rootfs_propagation = fields.read(r, "rootfsPropagation", propagation);
 }
 
 /// Absolute paths.
@@ -271,11 +273,25 @@ fn namespace(
     Some(r.located(namespace, node.line))
 }
 
-const MOUNT_KEYS: &[&str] = &["destination", "options", "source", "type"];
+const MOUNT_KEYS: &[&str] = &[
+    "destination",
+    "gidmappings",
+    "options",
+    "source",
+    "type",
+    "uidmappings",
+];
 
 /// A mount as it is written, nothing filled in.
 fn mount(r: &mut Reader, node: &Node, field: &str) -> Option<Mount> {
     let fields = r.fields(node, field, MOUNT_KEYS)?;
+    // LinuxKit takes these and loses them.
+    for key in ["uidmappings", "gidmappings"] {
+        if fields.read(r, key, id_mappings).is_some() {
+            let message = "id-mapped mounts are not in this version";
+            r.strict(node.line, &fields.name(key), message);
+        }
+    }
     let mut text = |key| fields.read(r, key, Reader::text).unwrap_or_default();
     let (destination, kind, source) = (text("destination"), text("type"), text("source"));
     Some(Mount {
@@ -432,12 +448,12 @@ fn interface(r: &mut Reader, node: &Node, field: &str) -> Option<Interface> {
 
 const NAMESPACE_KEYS: &[&str] = &["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
 
-fn bind_ns(r: &mut Reader, node: &Node, field: &str) -> BindNs {
+fn bind_ns(r: &mut Reader, node: &Node, field: &str) -> BindNsFields {
     let Some(fields) = r.fields(node, field, NAMESPACE_KEYS) else {
-        return BindNs::default();
+        return BindNsFields::default();
     };
-    let mut path = |key| fields.read(r, key, Reader::text).unwrap_or_default();
-    BindNs {
+    let mut path = |key| fields.read(r, key, Reader::text);
+    BindNsFields {
         cgroup: path("cgroup"),
         ipc: path("ipc"),
         mnt: path("mnt"),

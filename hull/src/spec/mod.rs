@@ -26,8 +26,9 @@ mod types;
 pub use capability::{Capability, CapabilityName};
 pub use place::{Located, Place, Problem, Problems};
 pub use types::{
-    BackoffFields, Bind, Container, Device, Entry, File, FileContent, Id, IdMapping, Kernel,
-    Metadata, Namespace, Rlimit, Runtime, Security, Spec, Supervise, Tmpfs, Volume, VolumeFormat,
+    BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, Id, IdMapping,
+    Kernel, Metadata, Namespace, Rlimit, Runtime, Security, Spec, Supervise, Tmpfs, Volume,
+    VolumeFormat,
 };
 
 pub(crate) use container::resolve as resolve_id;

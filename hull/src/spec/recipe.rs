@@ -333,7 +333,7 @@ mod tests {
             ("org: me\n", "build.yml:1: the key \"image\" is missing"),
             (
                 "image: web\nimgae: x\n",
-                "build.yml:2: unknown key \"imgae\"; did you mean \"image\"?",
+                "build.yml:2: unknown key \"imgae\" (did you mean \"image\"?)",
             ),
             (
                 "image: Web\n",

@@ -1,7 +1,7 @@
 //! What a checked YAML file says.
 
 use hullkit_bundle::layout::Section;
-use hullkit_bundle::runtime::{BindNs, Interface, Mount};
+use hullkit_bundle::runtime::{Interface, Mount};
 use hullkit_bundle::supervision::{OnFailure, Restart};
 use serde_json::Value;
 
@@ -144,8 +144,24 @@ pub struct Runtime {
     pub mounts: Option<Vec<Mount>>,
     pub mkdir: Option<Vec<String>>,
     pub interfaces: Option<Vec<Interface>>,
-    pub bind_ns: BindNs,
+    pub bind_ns: BindNsFields,
     pub namespace: Option<String>,
+}
+
+/// `runtime.bindNS`: where a namespace is kept; an empty text is nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct BindNsFields {
+    pub cgroup: Option<String>,
+    pub ipc: Option<String>,
+    pub mnt: Option<String>,
+    pub net: Option<String>,
+    pub pid: Option<String>,
+    pub user: Option<String>,
+    pub uts: Option<String>,
 }
 
 /// Our own keys of an entry; the same in the YAML and in the label

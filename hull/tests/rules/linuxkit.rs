@@ -253,6 +253,16 @@ fn runtime_is_merged_field_by_field() {
     assert_eq!(scene.runtime("/bindNS/pid"), json!("/l"));
     let none = service("runtime: {cgroups: []}").linuxkit().label(label);
     assert_eq!(none.runtime("/cgroups"), json!([]));
+    let nowhere = service("rootfsPropagation: ''\nruntime: {bindNS: {net: ''}}").linuxkit();
+    let nowhere = nowhere.label("rootfsPropagation: shared\nruntime: {bindNS: {net: /l}}");
+    assert_eq!(nowhere.runtime("/bindNS/net"), json!(""));
+    assert_eq!(nowhere.config("/linux/rootfsPropagation"), Value::Null);
+    let mapped = "mounts: [{type: tmpfs, destination: /x, uidmappings: [{hostID: 1, size: 1}]}]";
+    assert_eq!(
+        service(mapped).linuxkit().mount("/x")["uidMappings"],
+        Value::Null
+    );
+    assert!(service(mapped).errors().contains("id-mapped mounts"));
 }
 
 #[test]
