@@ -75,6 +75,9 @@ fn listen() -> Result<OwnedFd, Errno> {
 }
 
 fn look_around(cmdline: &Cmdline) -> Result<(), Error> {
+    if !cmdline.coldplug {
+        return Ok(());
+    }
     load(cmdline, |modules| {
         coldplug::run(modules, Path::new("/sys"), Part::All)
     })
