@@ -8,6 +8,8 @@ mod merged;
 mod mounts;
 pub mod oci;
 
+use std::collections::BTreeMap;
+
 use hullkit_bundle::{RuntimeConfig, layout};
 use oci_spec::image::Config as ImageConfig;
 
@@ -351,7 +353,15 @@ impl Scene<'_> {
     }
 
     fn user(&self, container: &Container) -> Result<oci::User, Problems> {
-        let ids = self.spec.ids();
+        let groups = || container.additional_gids.iter().flatten();
+        let said = container.uid.iter().chain(&container.gid).chain(groups());
+        let by_name = said.into_iter().any(|id| matches!(id.value, Id::Entry(_)));
+        // Most entries name no other one, and builds may have many.
+        let ids = if by_name {
+            self.spec.ids()
+        } else {
+            BTreeMap::new()
+        };
         let number = |field: &str, id: &Located<Id>| {
             resolve_id(id, &ids).map_err(|message| self.problem(field, message))
         };
@@ -359,11 +369,10 @@ impl Scene<'_> {
             None => Ok(0),
             Some(id) => number(field, id),
         };
-        let groups = container.additional_gids.iter().flatten();
         Ok(oci::User {
             uid: one("uid", &container.uid)?,
             gid: one("gid", &container.gid)?,
-            additional_gids: groups
+            additional_gids: groups()
                 .map(|id| number("additionalGids", id))
                 .collect::<Result<_, _>>()?,
         })

@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry as Slot;
 use super::container::resolve;
 use super::document::{Draft, DraftFile};
 use super::place::{Located, Problem};
-use super::read::did_you_mean;
+use super::read::{MAX_PROBLEMS, did_you_mean, listed};
 use super::types::{Bind, Container, Entry, File, Security, Spec};
 
 /// The first id of an entry.
@@ -57,6 +57,7 @@ pub(super) fn finish(draft: Draft) -> Result<Spec, Vec<Problem>> {
     if problems.is_empty() {
         Ok(spec)
     } else {
+        problems.truncate(MAX_PROBLEMS);
         Err(problems)
     }
 }
@@ -150,7 +151,7 @@ pub(crate) fn volumes_known(container: &Container, spec: &Spec) -> Vec<Problem> 
                 if names.is_empty() {
                     "none is declared".to_owned()
                 } else {
-                    names.join(", ")
+                    listed(&names)
                 }
             ),
             Some(volume) if volume.readonly && !is_readonly(options) => format!(
@@ -237,7 +238,7 @@ pub(crate) fn order(services: &[Order<'_>]) -> Vec<Problem> {
                         "no service has the name \"{}\"{}, allowed: {}",
                         wanted.value,
                         did_you_mean(&wanted.value, &names),
-                        names.join(", ")
+                        listed(&names)
                     ),
                 }),
             }

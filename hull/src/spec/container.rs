@@ -7,7 +7,7 @@ use hullkit_bundle::runtime::{Interface, Mount};
 use super::capability::CapabilityName;
 use super::node::{Kind, Node, quoted};
 use super::place::Located;
-use super::read::{Fields, Reader, did_you_mean};
+use super::read::{Fields, Reader, did_you_mean, listed};
 use super::resources;
 use super::text;
 use super::types::{
@@ -478,7 +478,7 @@ pub(crate) fn resolve(id: &Located<Id>, ids: &BTreeMap<String, u32>) -> Result<u
             format!(
                 "no entry has the name {}{hint}, allowed: a number, root, {}",
                 quoted(name),
-                names.join(", ")
+                listed(&names)
             )
         }),
     }

@@ -7,7 +7,7 @@ use super::node::{Key, Kind, Node, quoted};
 use super::place::{Located, Place, Problem};
 
 /// Problems after which no more are kept.
-const MAX_PROBLEMS: usize = 100;
+pub(super) const MAX_PROBLEMS: usize = 100;
 
 /// How wrong a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -356,10 +356,23 @@ fn unknown_key(key: &str, allowed: &[&str]) -> String {
     )
 }
 
+/// Names that are allowed, as many as a line bears.
+pub(super) fn listed(names: &[&str]) -> String {
+    const MOST: usize = 50;
+    match names.get(..MOST) {
+        Some(first) if names.len() > MOST => {
+            format!("{} and {} more", first.join(", "), names.len() - MOST)
+        }
+        _ => names.join(", "),
+    }
+}
+
 /// ` (did you mean "…"?)`, or nothing where nothing is near.
 pub(super) fn did_you_mean(text: &str, known: &[&str]) -> String {
+    // A file with thousands of names, each wrong, must not take minutes.
     const LONGEST: usize = 64;
-    if text.len() > LONGEST {
+    const MOST: usize = 200;
+    if text.len() > LONGEST || known.len() > MOST {
         return String::new();
     }
     let plain = |s: &str| s.to_lowercase().replace(['-', '_', '.', ' '], "");

@@ -225,6 +225,19 @@ fn services_wait_for_services_and_come_to_an_end() {
 }
 
 #[test]
+fn many_problems_stay_readable() {
+    let entries: String = (0..3000)
+        .map(|n| format!("  - {{name: s{n}, image: x, after: [x{n}]}}\n"))
+        .collect();
+    let e = file(&format!("services:\n{entries}")).errors();
+    assert_eq!(e.lines().count(), 100);
+    assert!(
+        e.lines()
+            .all(|line| line.len() < 1000 && line.contains("and 2950 more"))
+    );
+}
+
+#[test]
 fn files_are_one_thing_each() {
     for (fields, expected) in [
         ("{path: x}", "found none, allowed: exactly one of"),
