@@ -1,8 +1,8 @@
 //! The lines that PID 1 writes to the kernel log, as events.
 //!
 //! A line on the console is `[    1.234567] hullkit: SUBJECT: STATE
-//! key=value …`; a value with spaces stands in double quotes, in which `\"`
-//! and `\\` are one character each.
+//! key=value …`; a value with spaces stands in double quotes, in which `\"`,
+//! `\\`, `\n` and `\t` are one character each (`docs/kernel-log.md`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -100,7 +100,11 @@ fn split_words(text: &str) -> Vec<String> {
     while let Some(c) = chars.next() {
         match c {
             '"' => quoted = !quoted,
-            '\\' if quoted => word.extend(chars.next()),
+            '\\' if quoted => match chars.next() {
+                Some('n') => word.push('\n'),
+                Some('t') => word.push('\t'),
+                other => word.extend(other),
+            },
             ' ' if !quoted => {
                 if !word.is_empty() {
                     words.push(std::mem::take(&mut word));

@@ -1,6 +1,8 @@
 //! A booted guest, and the questions that cases ask of it.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use agent_protocol::{Answer, Exec, Mount, Op, Process};
 use anyhow::{Context, Result, bail, ensure};
 use hull::arch::Arch;
 use hullkit_bundle::control::{Entry, Status};
+use serde_json::json;
 
 use crate::agent::Agent;
 use crate::case::{Machine, Target};
@@ -28,6 +31,8 @@ pub struct Guest {
     /// QEMU's control channel.
     pub qmp: Qmp,
     agent: Agent,
+    /// The console's other direction.
+    keyboard: UnixStream,
     qemu: Mutex<Qemu>,
     dir: PathBuf,
     _permit: Permit,
@@ -51,15 +56,19 @@ impl Guest {
     pub fn boot(image: &Image, machine: &Machine, dir: &Path) -> Result<Self> {
         let permit = Permit::take();
         let (qemu, channels) = Qemu::start(image, machine, dir)?;
-        Ok(Self {
+        let qmp = Qmp::start(channels.qmp)?;
+        let guest = Self {
             target: image.target,
+            keyboard: channels.console.try_clone()?,
             console: Console::start(channels.console, &dir.join("console.log"))?,
-            qmp: Qmp::start(channels.qmp)?,
+            qmp,
             agent: Agent::start(channels.agent)?,
             qemu: Mutex::new(qemu),
             dir: dir.to_owned(),
             _permit: permit,
-        })
+        };
+        guest.qmp.execute("cont", &json!({}))?;
+        Ok(guest)
     }
 
     /// The time limit for one step in this guest: generous, because hitting it
@@ -153,6 +162,16 @@ impl Guest {
             reason: reason.context("QEMU gave no reason for its end")?,
             code: status.code(),
         })
+    }
+
+    /// Types on the serial console.
+    ///
+    /// # Errors
+    /// The console is gone.
+    pub fn type_text(&self, text: &str) -> Result<()> {
+        (&self.keyboard)
+            .write_all(text.as_bytes())
+            .context("type on the console")
     }
 
     /// Whether the machine has ended by itself.
@@ -332,6 +351,18 @@ impl Guest {
         let status = self.status()?;
         let entry = status.entries.into_iter().find(|entry| entry.name == name);
         entry.with_context(|| format!("hullctl status: no entry {name}"))
+    }
+
+    /// The bundle name of an onboot or onshutdown entry: `dhcp` → `000-dhcp`.
+    ///
+    /// # Errors
+    /// There is no such entry.
+    pub fn bundle(&self, name: &str) -> Result<String> {
+        let status = self.status()?;
+        let mut names = status.entries.into_iter().map(|entry| entry.name);
+        names
+            .find(|bundle| bundle.get(3..).and_then(|rest| rest.strip_prefix('-')) == Some(name))
+            .with_context(|| format!("hullctl status: no numbered entry {name}"))
     }
 
     /// The pid of a running service.

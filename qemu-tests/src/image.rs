@@ -8,8 +8,9 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
 use hull::arch::Arch;
+use hull::run::QemuCommand;
 
-use crate::case::Target;
+use crate::case::{Machine, Target};
 use crate::{cpio, places};
 
 /// What stands before the YAML of every case: the kernel, and the agent with
@@ -26,6 +27,8 @@ services:
     capabilities: [all]
     readonly: true
     pid: host
+    devices:
+      - {path: all, type: c}
     binds:
       - /dev:/dev:rw,rbind
       - /run:/run:rw,rbind
@@ -39,12 +42,8 @@ services:
 pub struct Image {
     /// For which machine.
     pub target: Target,
-    /// The kernel.
-    pub kernel: PathBuf,
-    /// The initrd.
-    pub initrd: PathBuf,
-    /// The kernel's command line.
-    pub cmdline: String,
+    prefix: PathBuf,
+    command: QemuCommand,
 }
 
 impl Image {
@@ -70,14 +69,29 @@ impl Image {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
-        let part = |suffix: &str| dir.join(format!("{NAME}-{suffix}"));
-        let cmdline = fs::read_to_string(part("cmdline")).context("read the built cmdline")?;
         Ok(Self {
             target,
-            kernel: part("kernel"),
-            initrd: part("initrd.img"),
-            cmdline: cmdline.trim_end().to_owned(),
+            prefix: dir.join(NAME),
+            command: QemuCommand::of_prefix(target.arch, &dir.join(NAME))?,
         })
+    }
+
+    /// QEMU's command line for it on `machine`, but for the channels and the
+    /// network.
+    #[must_use]
+    pub fn command(&self, machine: &Machine) -> QemuCommand {
+        self.command
+            .clone()
+            .append(machine.cmdline)
+            .memory_mib(machine.mebibytes)
+            .cpus(machine.processors)
+            .extra(machine.qemu.iter().copied())
+    }
+
+    /// The file of the built image with this suffix: `kernel`, `initrd.img`.
+    #[must_use]
+    pub fn file(&self, suffix: &str) -> PathBuf {
+        self.prefix.with_file_name(format!("{NAME}-{suffix}"))
     }
 
     /// Replaces files of the image.
@@ -92,11 +106,12 @@ impl Image {
             .iter()
             .map(|(path, content)| (*path, content.as_bytes()))
             .collect();
-        let mut initrd = fs::read(&self.initrd)?;
+        let file = self.file("initrd.img");
+        let mut initrd = fs::read(&file)?;
         // An archive begins at a multiple of four.
         initrd.resize(initrd.len().next_multiple_of(4), 0);
         initrd.extend(cpio::archive(&files));
-        Ok(fs::write(&self.initrd, initrd)?)
+        Ok(fs::write(&file, initrd)?)
     }
 }
 

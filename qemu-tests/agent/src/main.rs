@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("qemu-agent: {e}");
+            // Where there is no way to ask for the log, the console shows it.
+            let _shown = std::fs::write("/dev/kmsg", format!("qemu-agent: {e}\n"));
             ExitCode::FAILURE
         }
     }
