@@ -134,7 +134,7 @@ impl Bundle {
         options: &Create,
         wait: bool,
     ) -> Result<Process, Error> {
-        let plan = self.plan(&options.id, wait)?;
+        let plan = self.plan(wait)?;
         let cgroup_path = self.cgroup_path(&options.id);
         // Before the group is made, so that it is found whatever happens. It
         // is ours to remove only if nobody lives in it.
@@ -174,10 +174,9 @@ impl Bundle {
         Ok(())
     }
 
-    fn plan(&self, id: &str, wait: bool) -> Result<Plan, Error> {
+    fn plan(&self, wait: bool) -> Result<Plan, Error> {
         let facts = Facts {
             bundle: exec::c_path(&self.path)?,
-            cgroup: self.cgroup_path(id),
             arch: seccomp::native(),
             wait,
         };

@@ -141,9 +141,8 @@ impl<'a> Child<'a> {
                 index,
                 mount,
                 read_only_later,
-                cgroup,
             } => {
-                let kept = mounts::mount(self.tree()?, mount, *read_only_later, cgroup.as_deref())?;
+                let kept = mounts::mount(self.tree()?, mount, *read_only_later)?;
                 self.kept.extend(kept.map(|fd| (*index, fd)));
                 Ok(())
             }

@@ -27,7 +27,6 @@ pub(super) fn mount(
     tree: &Tree,
     wanted: &Mount,
     read_only_later: bool,
-    cgroup: Option<&str>,
 ) -> Result<Option<OwnedFd>, Failure> {
     let attributes = if read_only_later {
         wanted.attributes.0 & !attr::RDONLY
@@ -36,7 +35,7 @@ pub(super) fn mount(
     };
     let mounted = match &wanted.kind {
         MountKind::Bind { source, recursive } => bind(tree, wanted, source, *recursive)?,
-        MountKind::Cgroup => cgroups(tree, wanted, attributes, cgroup.unwrap_or_default())?,
+        MountKind::Cgroup => cgroups(tree, wanted, attributes)?,
         MountKind::Filesystem {
             fstype,
             source,
@@ -96,22 +95,15 @@ fn bind(tree: &Tree, wanted: &Mount, source: &CStr, recursive: bool) -> Result<O
     Ok(copy)
 }
 
-/// cgroup v2. In a user namespace without a cgroup namespace the kernel does
-/// not allow it; then the container's own part of the host's is bound.
-fn cgroups(tree: &Tree, wanted: &Mount, attributes: u64, cgroup: &str) -> Result<OwnedFd, Failure> {
+/// cgroup v2, of the container's own cgroup namespace.
+fn cgroups(tree: &Tree, wanted: &Mount, attributes: u64) -> Result<OwnedFd, Failure> {
     let fs = Filesystem {
         fstype: c"cgroup2",
         source: c"cgroup",
         options: &[],
         attributes,
     };
-    match fs.mount_on(tree, &wanted.destination) {
-        Err(e) if matches!(e.error.raw_os_error(), Some(libc::EPERM | libc::EBUSY)) => {}
-        other => return other,
-    }
-    let own = [crate::cgroup::ROOT, "/", cgroup].concat();
-    let own = CString::new(own).map_err(|e| Failure::from(io::Error::from(e)))?;
-    bind(tree, wanted, &own, false)
+    fs.mount_on(tree, &wanted.destination)
 }
 
 /// A filesystem to be mounted.

@@ -7,7 +7,7 @@
 mod program;
 mod step;
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 pub use program::Program;
 pub use step::{Node, Owner, Step};
@@ -22,9 +22,6 @@ use crate::sys::mount::Propagation;
 pub struct Facts {
     /// The bundle's folder, absolute.
     pub bundle: CString,
-    /// The container's cgroup below the cgroup2 root, for a cgroup mount that
-    /// the kernel does not let a user namespace make.
-    pub cgroup: String,
     /// The machine's own calling convention.
     pub arch: crate::spec::Arch,
     /// Whether the process waits for `start` before it becomes the program.
@@ -151,18 +148,28 @@ fn in_bundle(path: &CString, facts: &Facts) -> CString {
     CString::new(joined).unwrap_or_default()
 }
 
+/// Where the host has cgroup v2. A container without an own cgroup namespace
+/// gets this very mount: a new one would set the hierarchy's options anew, and
+/// so take `nsdelegate` and `memory_recursiveprot` from the whole machine.
+const HOST_CGROUPS: &CStr = c"/sys/fs/cgroup";
+
 fn mounts(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
+    let own_cgroups = container.namespaces.has(NamespaceKind::Cgroup);
     for (index, mount) in container.mounts.iter().enumerate() {
         let mut mount = mount.clone();
         if let MountKind::Bind { source, .. } = &mut mount.kind {
             *source = in_bundle(source, facts);
         }
-        let cgroup = matches!(mount.kind, MountKind::Cgroup).then(|| facts.cgroup.clone());
+        if matches!(mount.kind, MountKind::Cgroup) && !own_cgroups {
+            mount.kind = MountKind::Bind {
+                source: HOST_CGROUPS.to_owned(),
+                recursive: false,
+            };
+        }
         steps.push(Step::Mount {
             read_only_later: fills_later(&mount),
             index,
             mount: Box::new(mount),
-            cgroup,
         });
     }
 }

@@ -119,8 +119,6 @@ pub enum Step {
         mount: Box<Mount>,
         /// Whether it becomes read-only by [`Step::SealMount`].
         read_only_later: bool,
-        /// The container's cgroup, for a cgroup mount.
-        cgroup: Option<String>,
     },
     /// Makes a device node, or binds the host's.
     MakeNode {

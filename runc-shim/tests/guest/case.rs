@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 /// A case.
-pub struct Case {
-    pub name: &'static str,
-    pub config: Value,
-    pub script: String,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) config: Value,
+    pub(crate) script: String,
     says: Vec<String>,
     never_says: Vec<String>,
 }
 
 /// The configuration that a system image has for a plain service.
-pub fn plain(command: &str) -> Value {
+pub(crate) fn plain(command: &str) -> Value {
     json!({
         "ociVersion": "1.2.1",
         "process": {
@@ -44,7 +44,7 @@ pub fn plain(command: &str) -> Value {
 
 impl Case {
     /// Runs a shell command in a plain container, attached.
-    pub fn new(name: &'static str, command: &str) -> Self {
+    pub(crate) fn new(name: &'static str, command: &str) -> Self {
         Self {
             name,
             config: plain(command),
@@ -57,7 +57,7 @@ impl Case {
 
     /// Sets a value of the configuration, by its JSON pointer; the last part
     /// may be new.
-    pub fn with(mut self, pointer: &str, value: Value) -> Self {
+    pub(crate) fn with(mut self, pointer: &str, value: Value) -> Self {
         let (parent, last) = pointer.rsplit_once('/').unwrap();
         let parent = self.config.pointer_mut(parent).unwrap();
         match parent {
@@ -68,30 +68,30 @@ impl Case {
     }
 
     /// A namespace of this type.
-    pub fn namespace(self, kind: &str) -> Self {
+    pub(crate) fn namespace(self, kind: &str) -> Self {
         self.with("/linux/namespaces/-", json!({"type": kind}))
     }
 
     /// Another script than "run it".
-    pub fn script(mut self, script: &str) -> Self {
+    pub(crate) fn script(mut self, script: &str) -> Self {
         script.clone_into(&mut self.script);
         self
     }
 
     /// A line that must be there.
-    pub fn says(mut self, line: &str) -> Self {
+    pub(crate) fn says(mut self, line: &str) -> Self {
         self.says.push(line.to_owned());
         self
     }
 
     /// A text that must be nowhere.
-    pub fn never_says(mut self, text: &str) -> Self {
+    pub(crate) fn never_says(mut self, text: &str) -> Self {
         self.never_says.push(text.to_owned());
         self
     }
 
     /// Looks at the case's part of the console.
-    pub fn judge(&self, console: &str) -> Result<(), String> {
+    pub(crate) fn judge(&self, console: &str) -> Result<(), String> {
         let begin = format!("=== {}\n", self.name);
         let part = console.split_once(&begin).map(|(_, rest)| rest);
         let part = part

@@ -4,14 +4,318 @@ use serde_json::json;
 
 use crate::case::Case;
 
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let mut cases = life();
-    cases.extend(lots());
+    cases.extend(mounts());
+    cases.extend(namespaces());
+    cases.extend(rights());
+    cases.extend(cgroups());
+    cases.extend(trouble());
     cases
 }
 
-fn lots() -> Vec<Case> {
-    vec![]
+/// The root and what is mounted in it.
+fn mounts() -> Vec<Case> {
+    let bind = |source: &str, destination: &str, options: &[&str]| json!({"destination": destination, "type": "bind", "source": source, "options": options});
+    vec![
+        Case::new("root-readonly", "touch /x; echo in > /dev/null; ls -l /dev/null; touch /dev/x && echo dev")
+            .says("touch: /x: Read-only file system")
+            .says("dev")
+            .says("rc=0"),
+        Case::new(
+            "dev-readonly",
+            "touch /dev/x; readlink /dev/ptmx; readlink /dev/fd; echo full > /dev/full; ls /dev/pts; id > /dev/null && echo null",
+        )
+        .with("/mounts/0/options", json!(["nosuid", "mode=755", "ro"]))
+        .says("touch: /dev/x: Read-only file system")
+        .says("pts/ptmx")
+        .says("/proc/self/fd")
+        .says("null")
+        .says("ptmx"),
+        Case::new("mount-flags", "grep -e ' /proc ' -e ' /sys ' -e ' /sys/fs/cgroup ' -e ' /tmp ' /proc/self/mounts; mount -t tmpfs x /data || echo no caps")
+            .with("/mounts/-", json!({"destination": "/tmp", "type": "tmpfs", "source": "t", "options": ["nosuid", "nodev", "noexec", "size=64k", "noatime"]}))
+            .says("proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0")
+            .says("sysfs /sys sysfs rw,nosuid,nodev,noexec,relatime 0 0")
+            .says("cgroup2 /sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec,relatime,nsdelegate 0 0")
+            .says("t /tmp tmpfs rw,nosuid,nodev,noexec,noatime,size=64k,mode=755,inode64 0 0")
+            .says("no caps"),
+        Case::new("bind-file-and-folder", "cat /etc/file; ls /data; touch /data/y; cat /tmp/deep/er/file")
+            .with("/mounts/-", bind("/tmp/src", "/data", &["bind", "ro"]))
+            .with("/mounts/-", bind("/tmp/src/file", "/etc/file", &["bind"]))
+            .with("/mounts/-", json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}))
+            .with("/mounts/-", bind("src/file", "/tmp/deep/er/file", &["rbind", "ro"]))
+            .script("mkdir -p /tmp/src /tmp/b/src; echo of the host > /tmp/src/file; echo of the bundle > /tmp/b/src/file
+            cp config.json /tmp/b; runc-shim --root /run/state run --bundle /tmp/b $1; echo rc=$?")
+            .says("of the host")
+            .says("file")
+            .says("touch: /data/y: Read-only file system")
+            .says("of the bundle")
+            .says("rc=0"),
+        Case::new("bind-target-missing", "true")
+            .with("/mounts/-", bind("/tmp", "/no/such", &["bind"]))
+            .says("runc-shim: run bind-target-missing: bind /tmp on /no/such: Read-only file system (making the mount point, which the root lacks)")
+            .says("rc=1"),
+        Case::new("bind-source-missing", "true")
+            .with("/mounts/-", bind("/no/source", "/data", &["bind"]))
+            .says("runc-shim: run bind-source-missing: bind /no/source on /data: No such file or directory (the source)"),
+        Case::new("option-unknown", "true")
+            .with("/mounts/-", json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["siez=1k"]}))
+            .says("runc-shim: run option-unknown: mount tmpfs on /data: Invalid argument (tmpfs: Unknown parameter 'siez')"),
+        Case::new("filesystem-unknown", "true")
+            .with("/mounts/-", json!({"destination": "/data", "type": "nonsensefs", "source": "x"}))
+            .says("runc-shim: run filesystem-unknown: mount nonsensefs on /data: No such device (the kernel knows no such filesystem)"),
+        // The image's link leads to /run of the host; the mount must not.
+        Case::new("link-out-of-root", "ls /run; cat /proc/self/mounts | grep -c 'trap '")
+            .with("/mounts/-", json!({"destination": "/escape", "type": "tmpfs", "source": "trap"}))
+            .script("runc-shim --root /run/state run --bundle . $1; echo rc=$?; grep trap /proc/mounts || echo host is clean")
+            .says("1")
+            .says("rc=0")
+            .says("host is clean"),
+        Case::new("mounts-stay-inside", "true")
+            .script("before=$(cat /proc/mounts | wc -l); runc-shim --root /run/state run --detach --bundle . $1
+            after=$(cat /proc/mounts | wc -l); [ $before = $after ] && echo same; usleep 100000; runc-shim --root /run/state delete --force $1")
+            .says("same"),
+        Case::new("masked", "cat /proc/kcore | wc -c; ls /sys/kernel | wc -l; touch /sys/kernel/x; echo 1 > /proc/sys/vm/drop_caches; echo end")
+            .with("/linux/maskedPaths", json!(["/proc/kcore", "/sys/kernel", "/sys/block", "/not/there"]))
+            .with("/linux/readonlyPaths", json!(["/proc/sys", "/also/not/there"]))
+            .says("0")
+            .says("touch: /sys/kernel/x: Read-only file system")
+            .says("/bin/sh: can't create /proc/sys/vm/drop_caches: Read-only file system")
+            .says("end"),
+        Case::new("propagation", "mount | grep -c late; cat /proc/self/mountinfo | grep -c ' / / .* master:'")
+            .with("/mounts/-", bind("/tmp/shared", "/data", &["rbind", "rslave"]))
+            .with("/process/args", json!(["/bin/sh", "-c", "usleep 300000; grep -c late /proc/self/mounts"]))
+            .script("mkdir -p /tmp/shared/x; mount -t tmpfs sh /tmp/shared; mount --make-shared /tmp/shared; mkdir /tmp/shared/x
+            runc-shim --root /run/state run --bundle . $1 & usleep 150000; mount -t tmpfs late /tmp/shared/x; wait; umount /tmp/shared/x; umount /tmp/shared")
+            .says("1"),
+        Case::new("writable-root", "echo hi > /made; cat /made; pwd")
+            .with("/root", json!({"path": "/tmp/root"}))
+            .with("/process/cwd", json!("/work/dir"))
+            .script("cp -a /rootfs /tmp/root; runc-shim --root /run/state run --bundle . $1; echo rc=$?; rm -rf /tmp/root")
+            .says("hi")
+            .says("/work/dir")
+            .says("rc=0"),
+    ]
+}
+
+/// Namespaces and what belongs to them.
+fn namespaces() -> Vec<Case> {
+    let ns = "for n in net ipc uts cgroup user; do readlink /proc/self/ns/$n; done > ";
+    let mut all = Case::new("namespaces-new", "cat /proc/self/cgroup; hostname; dnsdomainname; cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward; ls /sys/class/net; ls -l /proc/self/ns | wc -l")
+        .with("/hostname", json!("inside"))
+        .with("/linux/sysctl", json!({"kernel.msgmax": "4711", "net.ipv4.ip_forward": "1"}));
+    for kind in ["network", "ipc", "uts", "cgroup"] {
+        all = all.namespace(kind);
+    }
+    vec![
+        all.says("0::/").says("inside").says("4711").says("1").says("lo").says("rc=0"),
+        Case::new("host-namespaces", &format!("{ns} /data/in"))
+            .with("/mounts/-", json!({"destination": "/data", "type": "bind", "source": "/tmp", "options": ["rbind"]}))
+            .script(&format!("runc-shim --root /run/state run --bundle . $1; {ns} /tmp/out; [ \"$(cat /tmp/in)\" = \"$(cat /tmp/out)\" ] && echo shared; cat /tmp/in | wc -l"))
+            .says("shared")
+            .says("5"),
+        Case::new("namespace-by-path", "hostname; echo $$")
+            .with("/linux/namespaces", json!([{"type": "uts", "path": "/tmp/uts"}, {"type": "mount"}, {"type": "pid", "path": "/tmp/pidns"}]))
+            .script("touch /tmp/uts /tmp/pidns; mount --make-rprivate /tmp
+            unshare -u -p -f sh -c 'hostname joined; mount -o bind /proc/self/ns/uts /tmp/uts; sleep 8' & usleep 500000
+            for p in /proc/[0-9]*; do grep -q sleep $p/comm 2>/dev/null && mount -o bind $p/ns/pid /tmp/pidns; done
+            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/uts; umount /tmp/pidns")
+            .says("joined")
+            .says("rc=0"),
+        Case::new("namespace-of-wrong-type", "true")
+            .with("/linux/namespaces/-", json!({"type": "uts", "path": "/proc/1/ns/net"}))
+            .says("runc-shim: run namespace-of-wrong-type: /proc/1/ns/net is a namespace, but not one of type uts"),
+        user_namespace("user-namespace", "id -u; cat /proc/self/uid_map | tr -s ' '; ls -ln /dev/null | tr -s ' '; hostname; echo ok > /dev/null && echo null; ulimit -n"),
+    ]
+}
+
+fn user_namespace(name: &'static str, command: &str) -> Case {
+    let mut case = Case::new(name, command)
+        .with("/hostname", json!("mapped"))
+        .with(
+            "/process/rlimits",
+            json!([{"type": "RLIMIT_NOFILE", "soft": 77, "hard": 99}]),
+        )
+        .with(
+            "/linux/uidMappings",
+            json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]),
+        )
+        .with(
+            "/linux/gidMappings",
+            json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]),
+        )
+        .with(
+            "/mounts/-",
+            json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}),
+        );
+    for kind in ["user", "network", "ipc", "uts", "cgroup"] {
+        case = case.namespace(kind);
+    }
+    case.says("0")
+        .says(" 0 100000 1000")
+        .says("mapped")
+        .says("null")
+        .says("77")
+        .says("rc=0")
+}
+
+/// Who the process is and what it may.
+fn rights() -> Vec<Case> {
+    vec![
+        Case::new("no-capabilities", "grep Cap /proc/self/status | tr '\\t' ' '; grep NoNewPrivs /proc/self/status | tr '\\t' ' '")
+            .with("/process/noNewPrivileges", json!(true))
+            .says("CapInh: 0000000000000000")
+            .says("CapEff: 0000000000000000")
+            .says("CapBnd: 0000000000000000")
+            .says("NoNewPrivs: 1"),
+        Case::new("user", "id; umask; grep -e Cap -e Groups /proc/self/status | tr '\\t' ' '; echo $HOME; ulimit -n; cat /proc/self/oom_score_adj; ls -l /proc/self/fd | wc -l")
+            .with("/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 6], "umask": 0o77}))
+            .with("/process/capabilities", json!({
+                "bounding": ["CAP_NET_BIND_SERVICE", "CAP_CHOWN"],
+                "permitted": ["CAP_NET_BIND_SERVICE"],
+                "inheritable": ["CAP_NET_BIND_SERVICE"],
+                "effective": ["CAP_NET_BIND_SERVICE"],
+                "ambient": ["CAP_NET_BIND_SERVICE"]}))
+            .with("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 55, "hard": 66}]))
+            .with("/process/oomScoreAdj", json!(123))
+            .says("uid=1000(u) gid=1001 groups=5,6")
+            .says("0077")
+            .says("Groups: 5 6 ")
+            .says("CapEff: 0000000000000400")
+            .says("CapAmb: 0000000000000400")
+            .says("CapBnd: 0000000000000401")
+            .says("/home/u")
+            .says("55")
+            .says("123"),
+        Case::new("no-descriptors", "for f in /proc/self/fd/*; do readlink $f; done; readlink /proc/1/fd/3 || echo none")
+            .script("exec 5</etc/hosts 7</proc/version; runc-shim --root /run/state run --bundle . $1; echo rc=$?")
+            .never_says("/etc/hosts")
+            .never_says("/proc/version")
+            .says("none"),
+        // CVE-2024-21626: the working directory by way of a leaked descriptor.
+        Case::new("cwd-by-descriptor", "cd ../../..; ls")
+            .with("/process/cwd", json!("/proc/self/fd/3"))
+            .script("for fd in 3 4 5 6 7 8; do sed \"s#/proc/self/fd/3#/proc/self/fd/$fd#\" config.json > /tmp/config.json; runc-shim --root /run/state run --bundle /tmp $1; echo rc=$?; done")
+            .says("rc=1")
+            .never_says("rc=0"),
+        Case::new("signals-and-session", "grep -e SigBlk -e SigIgn /proc/self/status | tr '\\t' ' '; sed 's/.*) //' /proc/self/stat | { read s pp pg se rest; echo session $se; }")
+            .says("SigBlk: 0000000000000000")
+            .says("SigIgn: 0000000000000000")
+            .says("session 1"),
+        Case::new("seccomp", "mkdir /tmp/d; hostname x; grep Seccomp: /proc/self/status | tr '\\t' ' '")
+            .with("/process/noNewPrivileges", json!(true))
+            .with("/mounts/-", json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}))
+            .with("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+                "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+                             {"names": ["sethostname"], "action": "SCMP_ACT_ERRNO"}]}))
+            .says("mkdir: can't create directory '/tmp/d': No space left on device")
+            .says("Seccomp: 2"),
+        Case::new("seccomp-privileged", "mkdir /tmp/d; echo done")
+            .with("/process/capabilities", json!({"bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"]}))
+            .with("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}))
+            .says("mkdir: can't create directory '/tmp/d': No space left on device")
+            .says("done"),
+        Case::new("apparmor-unknown", "true")
+            .with("/process/apparmorProfile", json!("no-such-profile"))
+            .says("rc=1"),
+    ]
+}
+
+/// The cgroup.
+fn cgroups() -> Vec<Case> {
+    vec![
+        Case::new("cgroup-limits", "sleep 100")
+            .with("/linux/cgroupsPath", json!("/hullkit/services/web"))
+            .with("/linux/resources", json!({
+                "memory": {"limit": 33_554_432, "reservation": 16_777_216},
+                "cpu": {"shares": 1024, "quota": 50_000, "period": 100_000},
+                "pids": {"limit": 33}, "unified": {"memory.high": "30000000"}}))
+            .script("runc-shim --root /run/state run --detach --bundle . $1; cd /sys/fs/cgroup/hullkit/services/web && for f in memory.max memory.low memory.high cpu.weight cpu.max pids.max; do echo $f $(cat $f); done; wc -l < cgroup.procs; cd /; runc-shim --root /run/state delete --force $1; ls /sys/fs/cgroup/hullkit/services")
+            .says("memory.max 33554432")
+            .says("memory.low 16777216")
+            .says("memory.high 29999104")
+            .says("cpu.weight 39")
+            .says("cpu.max 50000 100000")
+            .says("pids.max 33")
+            .says("1")
+            .never_says("web"),
+        Case::new("cgroup-tree-is-killed", "")
+            .with("/linux/namespaces", json!([{"type": "mount"}]))
+            .with("/process/args", json!(["/bin/sh", "-c", "sleep 1111 & sleep 1111 & exit 0"]))
+            .script("runc-shim --root /run/state run --detach --bundle . $1; usleep 200000; runc-shim --root /run/state state $1 | grep status; ps | grep -c '[s]leep 1111'; runc-shim --root /run/state delete $1; echo rc=$?; ps | grep -c '[s]leep 1111'; ls -d /sys/fs/cgroup/$1")
+            .says("  \"status\": \"stopped\",")
+            .says("2")
+            .says("rc=0")
+            .says("0"),
+        Case::new("devices-denied", "mknod /data/vda b 8 0; cat /data/vda; mknod /data/m c 1 1; cat /data/m; cat /dev/zero | head -c 3 | wc -c; head -c 1 /dev/mine | wc -c")
+            .with("/mounts/-", json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs"}))
+            .with("/process/capabilities", json!({"bounding": ["CAP_MKNOD"], "permitted": ["CAP_MKNOD"], "effective": ["CAP_MKNOD"], "inheritable": ["CAP_MKNOD"], "ambient": ["CAP_MKNOD"]}))
+            .with("/linux/devices", json!([{"path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600}]))
+            .says("cat: can't open '/data/m': Operation not permitted")
+            .says("3")
+            .says("1"),
+        Case::new("cgroup-in-use", "sleep 100")
+            .with("/linux/cgroupsPath", json!("busy"))
+            .script("r='runc-shim --root /run/state'; $r run --detach --bundle . a; $r run --detach --bundle . b; $r delete --force a; echo rc=$?")
+            .says("runc-shim: run b: cgroup busy: processes of somebody else live in it")
+            .says("rc=0"),
+        Case::new("out-of-memory", "echo never")
+            .with("/linux/resources", json!({"memory": {"limit": 8192}}))
+            .says("rc=1")
+            .never_says("never"),
+    ]
+}
+
+/// What is wrong, half done, or hostile.
+fn trouble() -> Vec<Case> {
+    vec![
+        Case::new("config-wrong", "true")
+            .with("/linux/namespaces/-", json!({"type": "nett"}))
+            .script("runc-shim --log /tmp/log --log-format json --root /run/state create --bundle . $1; echo rc=$?; sed 's/,\"time.*//' /tmp/log")
+            .says("rc=1")
+            .says("runc-shim: create config-wrong: /cases/config-wrong/config.json: linux.namespaces[2].type: \"nett\" is not one of pid, network, mount, ipc, uts, user, cgroup"),
+        Case::new("half-created", "true")
+            .script("mkdir -p /run/state/half /run/state/$1; r='runc-shim --root /run/state'; $r state half | grep status; $r delete half; echo rc=$?; $r create --bundle . $1; $r delete $1; ls /run/state")
+            .says("  \"status\": \"creating\",")
+            .says("rc=0")
+            .says("runc-shim: create half-created: a container of this id exists")
+            .never_says("half\n"),
+        Case::new("failure-leaves-nothing", "true")
+            .with("/process/cwd", json!("/etc/file"))
+            .script("runc-shim --root /run/state create --bundle . $1; echo rc=$?; ls /run/state /sys/fs/cgroup | grep $1 || echo nothing")
+            .says("runc-shim: create failure-leaves-nothing: enter the working directory /etc/file: Not a directory")
+            .says("nothing"),
+        // CVE-2019-5736: the runtime's file, from inside.
+        Case::new("own-file", "")
+            .with("/process/args", json!(["/proc/self/exe", "help"]))
+            .script("runc-shim --root /run/state run --bundle . $1 | head -1; cp /bin/runc-shim /run/writable; /run/writable --root /run/state run --bundle . $1 | head -1
+            sed 's#\"args\":\\[[^]]*\\]#\"args\":[\"/bin/sh\",\"-c\",\"echo fine\"]#' config.json > /tmp/config.json
+            /run/writable --root /run/state run --bundle /tmp $1; echo rc=$?; rm /run/writable")
+            .says("fine")
+            .says("rc=0"),
+        Case::new("hooks", "echo program")
+            .with("/hooks", json!({
+                "prestart": [{"path": "/bin/sh", "args": ["sh", "-c", "head -c 300 | grep -o creating"], "env": ["PATH=/bin"]}],
+                "poststart": [{"path": "/bin/sh", "args": ["sh", "-c", "echo poststart"], "env": ["PATH=/bin"]}],
+                "poststop": [{"path": "/bin/sh", "args": ["sh", "-c", "echo poststop"], "env": ["PATH=/bin"]}]}))
+            .says("creating")
+            .says("program")
+            .says("poststart")
+            .says("poststop"),
+        Case::new("hook-too-slow", "echo never")
+            .with("/hooks", json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "50"], "timeout": 1}]}))
+            .says("runc-shim: run hook-too-slow: createRuntime hook /bin/sleep: not done within 1 s")
+            .says("rc=1")
+            .never_says("never\n"),
+        Case::new("exec-fails", "")
+            .with("/process/args", json!(["/etc/script"]))
+            .with("/root", json!({"path": "/tmp/root"}))
+            .script("cp -a /rootfs /tmp/root; echo '#!/no/interpreter' > /tmp/root/etc/script; chmod +x /tmp/root/etc/script
+            r='runc-shim --root /run/state'; $r create --bundle . $1; echo rc=$?; $r start $1; echo rc=$?; $r delete --force $1; rm -rf /tmp/root")
+            .says("rc=0")
+            .says("runc-shim: start exec-fails: execute the program: No such file or directory (/etc/script)")
+            .says("rc=1"),
+    ]
 }
 
 /// create, start, state, kill, delete, run.
@@ -44,7 +348,7 @@ fn life() -> Vec<Case> {
         .says("rc=0")
         .says("runc-shim: state create-start-delete: there is no container of this id")
         .says("ls: /sys/fs/cgroup/create-start-delete: No such file or directory"),
-        Case::new("detached", "echo detached >/dev/stderr; sleep 100").script(
+        Case::new("detached", "sleep 100").script(
             "r='runc-shim --root /run/state'
             $r run --detach --bundle . --pid-file /tmp/pid $1; echo rc=$?
             cat /sys/fs/cgroup/$1/cgroup.procs | grep -x $(cat /tmp/pid) >/dev/null && echo in its cgroup

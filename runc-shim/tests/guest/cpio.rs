@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// An archive in the making.
 #[derive(Default)]
-pub struct Archive {
+pub(crate) struct Archive {
     bytes: Vec<u8>,
     inode: u32,
 }
@@ -39,23 +39,23 @@ impl Archive {
         }
     }
 
-    pub fn folder(&mut self, name: &str) {
+    pub(crate) fn folder(&mut self, name: &str) {
         self.entry(name, FOLDER, (0, 0), b"");
     }
 
-    pub fn file(&mut self, name: &str, mode: u32, content: &[u8]) {
+    pub(crate) fn file(&mut self, name: &str, mode: u32, content: &[u8]) {
         self.entry(name, 0o100_000 | mode, (0, 0), content);
     }
 
-    pub fn link(&mut self, name: &str, target: &str) {
+    pub(crate) fn link(&mut self, name: &str, target: &str) {
         self.entry(name, LINK, (0, 0), target.as_bytes());
     }
 
-    pub fn device(&mut self, name: &str, major: u32, minor: u32) {
+    pub(crate) fn device(&mut self, name: &str, major: u32, minor: u32) {
         self.entry(name, DEVICE, (major, minor), b"");
     }
 
-    pub fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.entry("TRAILER!!!", 0, (0, 0), b"");
         self.bytes
     }

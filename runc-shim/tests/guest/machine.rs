@@ -59,7 +59,7 @@ const APPLETS: [&str; 45] = [
 ];
 
 /// The initrd with the program under test and the cases.
-pub fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
+pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
     let mut archive = Archive::default();
     let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
     for folder in [
@@ -85,6 +85,8 @@ pub fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
     ] {
         archive.folder(folder);
     }
+    archive.folder("etc");
+    archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n");
     archive.device("dev/console", 5, 1);
     archive.file("bin/busybox", 0o755, &busybox);
     archive.file("rootfs/bin/busybox", 0o755, &busybox);
@@ -123,7 +125,7 @@ pub fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
 }
 
 /// Boots, and returns what the console said.
-pub fn boot(kernel: &Path, initrd: &[u8]) -> String {
+pub(crate) fn boot(kernel: &Path, initrd: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("initrd");
     fs::write(&path, initrd).unwrap();
