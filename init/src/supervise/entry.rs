@@ -509,6 +509,14 @@ impl Entry {
         self.answer(true, &Err(refusal), step);
     }
 
+    /// Nobody gets what they wait for.
+    pub(super) fn dismiss(&mut self, why: &str, step: &mut Step<'_>) {
+        for up in [true, false] {
+            let refusal = Refusal::NotNow(format!("{}: {why}", self.spec.name));
+            self.answer(up, &Err(refusal), step);
+        }
+    }
+
     /// A service in backoff, or one that is not meant to run, is started as
     /// soon as it can be, as if it never failed.
     pub(super) fn want(&mut self) {

@@ -253,6 +253,9 @@ impl Core {
 
     fn finish(&mut self, end: End, step: &mut Step<'_>) {
         self.enter(Phase::Over(end), step);
+        for entry in &mut self.entries {
+            entry.dismiss("the machine is going down", step);
+        }
         step.out.push(Action::Finish(end));
     }
 }

@@ -204,7 +204,6 @@ fn stop_escalates_and_is_answered_when_it_is_down() {
 #[test]
 fn a_start_that_fails_is_answered_with_its_error() {
     let mut world = world(vec![service("web", &[])]);
-    badly(&mut world, 0);
     world
         .feed(Event::Request {
             id: RequestId(1),
@@ -212,7 +211,6 @@ fn a_start_that_fails_is_answered_with_its_error() {
             entry: EntryId(0),
         })
         .unwrap();
-    well(&mut world, 0);
     badly(&mut world, 0);
     assert_eq!(
         world.replies.get(&1),

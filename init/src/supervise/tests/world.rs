@@ -34,7 +34,6 @@ pub(super) struct World {
     pub(super) replies: BTreeMap<u64, Result<(), Refusal>>,
     pub(super) asked: Vec<u64>,
     pub(super) finished: Option<End>,
-    pub(super) said: Vec<(usize, Report)>,
     going_down: bool,
     forced: bool,
     next_pid: i32,
@@ -69,7 +68,6 @@ impl World {
             replies: BTreeMap::new(),
             asked: Vec::new(),
             finished: None,
-            said: Vec::new(),
             going_down: false,
             forced: false,
             next_pid: 100,
@@ -78,6 +76,12 @@ impl World {
 
     pub(super) fn feed(&mut self, event: Event) -> Result<(), Broken> {
         if let Event::Shutdown(_) = event {
+            if !self.going_down {
+                // Who was asked to stop before is stopping in its own right.
+                let stopping = |entry: &&Entry| matches!(entry.state(), State::Stopping { .. });
+                let stopping = self.core.entries().iter().filter(stopping);
+                self.stopped.extend(stopping.map(|entry| entry.id.0));
+            }
             self.forced = self.going_down;
             self.going_down = true;
         }
@@ -102,7 +106,13 @@ impl World {
                 real => Err(format!("a signal to a dead instance ({real:?})")),
             },
             Action::Kill(id) => match &mut self.real[id.0] {
-                Real::Alive { killed } | Real::Launching { killed } => {
+                // A start that takes too long is killed whoever waits for it.
+                Real::Launching { killed } => {
+                    *killed = true;
+                    self.stopped.push(id.0);
+                    Ok(())
+                }
+                Real::Alive { killed } => {
                     *killed = true;
                     self.note_stop(id.0)
                 }
@@ -127,7 +137,11 @@ impl World {
                 {
                     self.not_before.insert(id.0, self.now.after(*ms));
                 }
-                self.said.push((id.0, report.clone()));
+                // The core gave up on it, and the shell with it.
+                let given_up = Real::Remains { cleaning: true };
+                if matches!(report, Report::Problem(_)) && self.real[id.0] == given_up {
+                    self.real[id.0] = Real::Gone;
+                }
                 Ok(())
             }
             Action::System(_) => Ok(()),
@@ -274,6 +288,10 @@ impl World {
                 let id = self.asked.len() as u64;
                 self.asked.push(id);
                 let entry = EntryId(entry % self.real.len());
+                if ask != Ask::Stop {
+                    // Nobody who asks for a start has to wait for the backoff.
+                    self.not_before.remove(&entry.0);
+                }
                 self.feed(Event::Request {
                     id: RequestId(id),
                     ask,
@@ -373,11 +391,12 @@ impl World {
                     Err(format!("the end took {took} ms"))
                 };
             }
-            match self.possible().into_iter().find(|_| !dead) {
-                Some(index) => {
-                    // What was asked to stop does, and what must end does.
-                    self.happens(index, Variant::Well)?;
-                }
+            match self
+                .possible()
+                .into_iter()
+                .find(|index| !dead && self.obeys(*index))
+            {
+                Some(index) => self.happens(index, Variant::Well)?,
                 None => {
                     let Some(deadline) = self.core.deadline() else {
                         return Err("nothing is waited for, and the end does not come".to_owned());
@@ -388,6 +407,15 @@ impl World {
             }
         }
         Err("the end does not come".to_owned())
+    }
+
+    /// Whether an entry does something because it was told to.
+    fn obeys(&self, index: usize) -> bool {
+        let entry = &self.core.entries()[index];
+        let told = matches!(entry.state(), State::Stopping { .. });
+        self.real[index] != Real::Alive { killed: false }
+            || told
+            || entry.spec().kind == Kind::Onshutdown
     }
 
     /// Everybody who asked has been answered.
