@@ -10,9 +10,9 @@ pub enum Compression {
     /// Not at all.
     None,
     /// LZ4: unpacked fastest.
-    #[default]
     Lz4,
     /// Zstandard: smallest.
+    #[default]
     Zstd,
     /// Gzip: any kernel takes it.
     Gzip,
@@ -53,9 +53,8 @@ impl FromStr for Compression {
     }
 }
 
-/// Level 12 of 19 keeps a rebuild below a second; 19 gains 4 % and takes six
-/// times as long.
-const ZSTD_LEVEL: i32 = 12;
+/// Level 12 takes twice as long for 1 % less, level 6 leaves 12 % more.
+const ZSTD_LEVEL: i32 = 9;
 const GZIP_LEVEL: u32 = 7;
 const LZ4_LEVEL: i32 = 9;
 
