@@ -16,7 +16,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn new(file: impl Into<String>, value: impl ToString) -> Self {
+    fn new(file: impl Into<String>, value: impl std::fmt::Display) -> Self {
         Self {
             file: file.into(),
             value: value.to_string(),

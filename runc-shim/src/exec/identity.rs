@@ -57,7 +57,13 @@ pub(super) fn load_filter(filter: &[Instruction], flags: u64) -> Done {
 /// alone (5.1), so that another security module is not spoken to.
 pub(super) fn set_apparmor(profile: &CStr) -> Done {
     let text = [b"exec ", profile.to_bytes()].concat();
-    write_proc(c"/proc/self/attr/apparmor/exec", &text)
+    write_proc(c"/proc/self/attr/apparmor/exec", &text).map_err(|mut failure| {
+        let errno = failure.error.raw_os_error();
+        if matches!(errno, Some(libc::ENOENT | libc::EINVAL)) && failure.detail.is_empty() {
+            "the kernel has no AppArmor, or no such profile".clone_into(&mut failure.detail);
+        }
+        failure
+    })
 }
 
 /// The home of this user in the container's `/etc/passwd`, else `/`.

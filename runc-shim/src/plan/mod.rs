@@ -131,6 +131,15 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
         );
     }
     steps.extend(container.sysctls.iter().cloned().map(Step::SetSysctl));
+    // Holds from the next exec on, so it can be named while the host's `/proc`
+    // is there.
+    steps.extend(
+        container
+            .process
+            .apparmor_profile
+            .clone()
+            .map(Step::SetAppArmor),
+    );
 }
 
 fn root(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
@@ -257,9 +266,6 @@ fn final_propagation(container: &Container, steps: &mut Vec<Step>) {
 fn rights(container: &Container, steps: &mut Vec<Step>) {
     let process = &container.process;
     let filter = container.seccomp.is_some();
-    if let Some(profile) = &process.apparmor_profile {
-        steps.push(Step::SetAppArmor(profile.clone()));
-    }
     // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must
     // come while that is still there, and must then let the rest pass.
     if filter && !process.no_new_privileges {

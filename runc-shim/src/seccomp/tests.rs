@@ -20,7 +20,7 @@ impl Call {
             4 => self.audit,
             16.. => {
                 let arg = self.args[usize::try_from((offset - 16) / 8).unwrap()];
-                let shift = if offset % 8 == 0 { 0 } else { 32 };
+                let shift = if offset.is_multiple_of(8) { 0 } else { 32 };
                 u32::try_from((arg >> shift) & 0xffff_ffff).unwrap()
             }
             other => panic!("offset {other}"),

@@ -30,7 +30,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    pub(super) fn validate(raw: raw::Hooks) -> Result<Self> {
+    pub(super) fn validate(raw: &raw::Hooks) -> Result<Self> {
         let inside = [
             ("hooks.createContainer", &raw.create_container),
             ("hooks.startContainer", &raw.start_container),

@@ -160,7 +160,7 @@ impl Container {
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             resources: Resources::validate(linux.resources)?,
             seccomp: linux.seccomp.map(Seccomp::validate).transpose()?,
-            hooks: Hooks::validate(raw.hooks)?,
+            hooks: Hooks::validate(&raw.hooks)?,
             annotations: raw.annotations,
             namespaces,
         })

@@ -32,8 +32,6 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The AppArmor profile.
     pub apparmor_profile: Option<CString>,
-    /// The SELinux label.
-    pub selinux_label: Option<CString>,
     /// Whether it wants a terminal.
     pub terminal: bool,
 }
@@ -110,7 +108,6 @@ impl Process {
             no_new_privileges: raw.no_new_privileges,
             oom_score_adj: raw.oom_score_adj,
             apparmor_profile: optional("process.apparmorProfile", &raw.apparmor_profile)?,
-            selinux_label: optional("process.selinuxLabel", &raw.selinux_label)?,
             terminal: raw.terminal,
         })
     }
@@ -121,6 +118,7 @@ fn refuse_unsupported(raw: &raw::Process) -> Result<()> {
         ("process.scheduler", raw.scheduler.is_some()),
         ("process.ioPriority", raw.io_priority.is_some()),
         ("process.execCPUAffinity", raw.exec_cpu_affinity.is_some()),
+        ("process.selinuxLabel", !raw.selinux_label.is_empty()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),

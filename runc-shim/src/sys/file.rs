@@ -321,8 +321,7 @@ pub fn umask(mask: u32) {
 pub fn memfd(name: &CStr) -> io::Result<OwnedFd> {
     let flags = libc::MFD_ALLOW_SEALING | libc::MFD_CLOEXEC;
     // SAFETY: `name` is a C string that outlives the call.
-    check_int(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) }.into())
-        .map(owned)
+    check_int(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) }).map(owned)
 }
 
 const ALL_SEALS: i32 =
