@@ -59,7 +59,8 @@ const MAX_ALIGN: u64 = 1 << 16;
 /// It is no relocatable little-endian 64-bit ELF file, or its sections lie
 /// over each other. The error is the reason.
 pub fn strip(elf: &[u8]) -> Result<Vec<u8>, String> {
-    let (header, sections, gone) = sections(elf).map_err(|e| format!("not a kernel module: {e}"))?;
+    let (header, sections, gone) =
+        sections(elf).map_err(|e| format!("not a kernel module: {e}"))?;
     if gone.is_empty() {
         return Ok(elf.to_vec());
     }
@@ -110,7 +111,9 @@ fn sections(elf: &[u8]) -> object::read::Result<Parsed<'_>> {
     let header = FileHeader64::<LittleEndian>::parse(elf)?;
     let endian = header.endian()?;
     let table = header.sections(endian, elf)?;
-    let gone = table.iter().enumerate().filter(|(_, section)| {
+    // A hostile file may call the table of names itself so.
+    let names = usize::from(header.e_shstrndx.get(endian));
+    let gone = table.iter().enumerate().filter(|&(index, section)| {
         let name = table.section_name(endian, section);
         section.sh_type(endian) != elf::SHT_NULL && name.is_ok_and(|name| GONE.contains(&name))
     });
