@@ -174,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_names_stays() {
+        let mut module = sample::module_with(&["alias=x"], b".BTF", b"");
+        // Section 1, the table itself, gets the name of section 2.
+        let table = module.len() - 4 * field::HEADER;
+        let name = module[table + 2 * field::HEADER];
+        module[table + field::HEADER] = name;
+        let stripped = strip(&module).unwrap();
+        assert_eq!(modinfo::parse(&stripped).unwrap().aliases, ["x"]);
+        assert_eq!(strip(&stripped).unwrap(), stripped);
+    }
+
+    #[test]
     fn not_a_module() {
         assert!(strip(b"").is_err());
         assert!(strip(&[0x7f; 100]).is_err());
