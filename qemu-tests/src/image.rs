@@ -136,8 +136,13 @@ pub fn hull_build(arch: Arch, dir: &Path, files: &[PathBuf]) -> Result<Output> {
 
 /// Puts in what a case's YAML leaves open: `@PROBE`, the image of the agent
 /// and the probes; `@KERNEL`, the kernel's tag; `@CONSOLE`, the console's
-/// argument; `@OUT`, the folder of what was built.
+/// argument; `@OUT`, the folder of what was built. The YAML `@EXAMPLE NAME` is
+/// that file of the examples, as it stands.
 fn fill_in(target: Target, yaml: &str) -> Result<String> {
+    if let Some(name) = yaml.strip_prefix("@EXAMPLE ") {
+        let file = places::examples().join(name);
+        return fs::read_to_string(&file).with_context(|| format!("read {}", file.display()));
+    }
     let console = match target.arch {
         Arch::X86_64 => "console=ttyS0",
         Arch::Aarch64 => "console=ttyAMA0",

@@ -22,8 +22,8 @@ pub(crate) const CASES: &[Case] = &[
         }),
 ];
 
-const MINIMAL: &str = include_str!("../../../examples/minimal.yml");
-const REDIS: &str = include_str!("../../../examples/redis.yml");
+const MINIMAL: &str = "@EXAMPLE minimal.yml";
+const REDIS: &str = "@EXAMPLE redis.yml";
 
 /// As `make boot` is used: the console is all there is.
 fn minimal(guest: &Guest) -> Result<()> {
