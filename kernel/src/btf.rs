@@ -115,7 +115,9 @@ fn sections(elf: &[u8]) -> object::read::Result<Parsed<'_>> {
     let names = usize::from(header.e_shstrndx.get(endian));
     let gone = table.iter().enumerate().filter(|&(index, section)| {
         let name = table.section_name(endian, section);
-        section.sh_type(endian) != elf::SHT_NULL && name.is_ok_and(|name| GONE.contains(&name))
+        index != names
+            && section.sh_type(endian) != elf::SHT_NULL
+            && name.is_ok_and(|name| GONE.contains(&name))
     });
     let gone = gone.map(|(index, _)| index).collect();
     let all = header.section_headers(endian, elf)?;
