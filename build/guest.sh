@@ -25,7 +25,8 @@ programs=(
 
 musl=$arch-unknown-linux-musl
 gnu=$arch-unknown-linux-gnu
-flags="-C target-feature=+crt-static -C relocation-model=pic --remap-path-prefix=$top=/hullkit --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# Nothing here unwinds (panic = "abort"), so no tables for it.
+flags="-C target-feature=+crt-static -C relocation-model=pic -C force-unwind-tables=no --remap-path-prefix=$top=/hullkit --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 
 if command -v rustup >/dev/null && rustup target list --installed 2>/dev/null | grep -qx "$musl"; then
     target=$musl
@@ -35,6 +36,9 @@ if command -v rustup >/dev/null && rustup target list --installed 2>/dev/null | 
 elif [ "$arch" = "$(uname -m)" ]; then
     target=$gnu
     linker=
+    # A static PIE relocates itself: packed, that table is a tenth. glibc reads
+    # the packed form from 2.36 on; binutils write it for x86 only.
+    [ "$arch" != x86_64 ] || flags+=" -C link-arg=-Wl,-z,pack-relative-relocs"
 else
     target=$gnu
     linker=$top/build/static-pie-gcc
