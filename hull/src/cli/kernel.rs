@@ -43,7 +43,7 @@ pub struct Import {
     /// What becomes of the modules' signatures
     #[arg(long, value_enum, default_value_t = KeepOrStrip::Strip)]
     module_signatures: KeepOrStrip,
-    /// What becomes of the modules' BTF types [default: as the signatures]
+    /// What becomes of the modules' types and tables for tracing [default: as the signatures]
     #[arg(long, value_enum)]
     module_btf: Option<KeepOrStrip>,
     /// Refuse a package of any other architecture
@@ -57,7 +57,7 @@ pub struct Import {
 /// What becomes of a part of each module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeepOrStrip {
-    /// Left as it is: signatures for Secure Boot and lockdown, types for BPF
+    /// Left as it is: signatures for Secure Boot and lockdown, types for BPF and tracing
     Keep,
     /// Cut off: modules load faster; without a signature they taint the kernel
     Strip,
