@@ -186,3 +186,91 @@ fn cgroup(id: &str, cgroups_path: Option<&str>, config: &Path) -> Result<PathBuf
     }
     Ok(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hullkit_bundle::supervision::OnFailure;
+
+    /// An image root with these bundles: section, name, config, runtime.
+    fn root(bundles: &[(Section, &str, &str, Option<&str>)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (section, name, config, runtime) in bundles {
+            let dir = section.dir(root.path()).join(name);
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join(layout::CONFIG_JSON), config).unwrap();
+            if let Some(runtime) = runtime {
+                fs::write(dir.join(layout::RUNTIME_JSON), runtime).unwrap();
+            }
+        }
+        root
+    }
+
+    #[test]
+    fn sections_in_the_order_of_their_turns() {
+        let root = root(&[
+            (Section::Onshutdown, "000-bye", "{}", None),
+            (Section::Services, "web", "{}", None),
+            (Section::Services, "db", "{}", None),
+            (Section::Onboot, "001-b", "{}", None),
+            (Section::Onboot, "000-a", "{}", None),
+        ]);
+        let plan = load(root.path());
+        let names: Vec<&str> = plan.entries.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(names, ["000-a", "001-b", "db", "web", "000-bye"]);
+        assert!(plan.entries.iter().all(|entry| entry.bundle.is_ok()));
+    }
+
+    #[test]
+    fn no_containers_is_an_empty_plan() {
+        let root = tempfile::tempdir().unwrap();
+        let plan = load(root.path());
+        assert!(plan.entries.is_empty() && plan.problems.is_empty());
+    }
+
+    #[test]
+    fn a_broken_bundle_is_an_entry_with_its_error() {
+        let stop = r#"{"supervision":{"onFailure":"stop"}}"#;
+        let root = root(&[
+            (Section::Onboot, "000-config", "{", Some(stop)),
+            (Section::Onboot, "001-runtime", "{}", Some("[]")),
+            (Section::Onboot, "002-fine", "{}", None),
+        ]);
+        fs::create_dir(Section::Onboot.dir(root.path()).join("003-empty")).unwrap();
+        let plan = load(root.path());
+        let error = |index: usize| plan.entries[index].bundle.as_ref().unwrap_err().to_string();
+        assert!(
+            error(0).contains("000-config/config.json: EOF"),
+            "{}",
+            error(0)
+        );
+        assert_eq!(plan.entries[0].supervision.on_failure, OnFailure::Stop);
+        assert!(
+            error(1).contains("001-runtime/runtime.json: "),
+            "{}",
+            error(1)
+        );
+        assert!(plan.entries[2].bundle.is_ok());
+        assert!(
+            error(3).contains("003-empty/config.json: No such file"),
+            "{}",
+            error(3)
+        );
+    }
+
+    #[test]
+    fn the_cgroup_is_below_the_root_of_cgroups() {
+        let path = |given| cgroup("services.web", given, Path::new("c")).map_err(|e| e.to_string());
+        let below = |path: &str| Ok(Path::new(layout::CGROUP).join(path));
+        assert_eq!(path(None), below("services.web"));
+        assert_eq!(path(Some("")), below("services.web"));
+        assert_eq!(
+            path(Some("/hullkit/services/web")),
+            below("hullkit/services/web")
+        );
+        assert_eq!(path(Some("a//./b")), below("a/b"));
+        for given in ["/", "..", "a/../..", "/a/.."] {
+            assert!(path(Some(given)).is_err(), "{given}");
+        }
+    }
+}
