@@ -111,11 +111,12 @@ fn sections(elf: &[u8]) -> object::read::Result<Parsed<'_>> {
     let header = FileHeader64::<LittleEndian>::parse(elf)?;
     let endian = header.endian()?;
     let table = header.sections(endian, elf)?;
-    // A hostile file may call the table of names itself so.
+    // A hostile file may call the first section, which is none, or the table
+    // of names itself so.
     let names = usize::from(header.e_shstrndx.get(endian));
     let gone = table.iter().enumerate().filter(|&(index, section)| {
         let name = table.section_name(endian, section);
-        index != names
+        ![0, names].contains(&index)
             && section.sh_type(endian) != elf::SHT_NULL
             && name.is_ok_and(|name| GONE.contains(&name))
     });
