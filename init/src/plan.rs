@@ -233,7 +233,7 @@ mod tests {
         let stop = r#"{"supervision":{"onFailure":"stop"}}"#;
         let root = root(&[
             (Section::Onboot, "000-config", "{", Some(stop)),
-            (Section::Onboot, "001-runtime", "{}", Some("[]")),
+            (Section::Onboot, "001-runtime", "{}", Some("7")),
             (Section::Onboot, "002-fine", "{}", None),
         ]);
         fs::create_dir(Section::Onboot.dir(root.path()).join("003-empty")).unwrap();

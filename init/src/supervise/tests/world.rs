@@ -74,6 +74,10 @@ impl World {
         }
     }
 
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "events are made where they happen"
+    )]
     pub(super) fn feed(&mut self, event: Event) -> Result<(), Broken> {
         if let Event::Shutdown(_) = event {
             if !self.going_down {
