@@ -13,12 +13,20 @@ use crate::spec::Located;
 use crate::spec::recipe::Recipe;
 use crate::tree::{Content, Device, Kind, Meta, Node, Tree};
 
+/// What no container needs, and is left out unasked.
+const NEVER: [&str; 8] = [
+    "usr/share/bash-completion",
+    "usr/share/bug",
+    "usr/share/doc",
+    "usr/share/doc-base",
+    "usr/share/info",
+    "usr/share/lintian",
+    "usr/share/locale",
+    "usr/share/man",
+];
+
 /// Unpacks what `debs` names, in its order.
-pub(super) fn unpack(
-    tree: &mut Tree,
-    recipe: &Recipe,
-    origin: &Origin<'_>,
-) -> Result<(), Error> {
+pub(super) fn unpack(tree: &mut Tree, recipe: &Recipe, origin: &Origin<'_>) -> Result<(), Error> {
     let Some(first) = recipe.debs.first() else {
         return Ok(());
     };
@@ -59,7 +67,11 @@ fn find(dir: &Path, name: &Located<String>, origin: &Origin<'_>) -> Result<PathB
             .into_iter()
             .flat_map(|stem| stem.split('_'));
         let named = parts.next() == Some(&name.value);
-        if named && parts.next_back().is_some_and(|of| of == arch || of == "all") {
+        if named
+            && parts
+                .next_back()
+                .is_some_and(|of| of == arch || of == "all")
+        {
             found.push(entry.path());
         }
     }
@@ -96,10 +108,11 @@ fn check(
     }))
 }
 
-/// Whether `path` is one of `excludes`, or lies below one.
+/// Whether `path` is one of `excludes` or [`NEVER`], or lies below one.
 fn excluded(excludes: &[String], path: &Path) -> bool {
-    excludes
-        .iter()
+    NEVER
+        .into_iter()
+        .chain(excludes.iter().map(String::as_str))
         .any(|exclude| path.starts_with(exclude.trim_matches('/')))
 }
 
@@ -118,9 +131,7 @@ fn add(tree: &mut Tree, mut entry: Entry<'_>, spool: &mut Spool, what: &str) -> 
         }
         deb::Kind::Dir => Node::dir(meta),
         deb::Kind::Symlink(target) => Node::symlink(target.as_os_str().as_bytes()),
-        deb::Kind::CharDevice(major, minor) => {
-            Node::leaf(meta, Kind::Char(device(*major, *minor)))
-        }
+        deb::Kind::CharDevice(major, minor) => Node::leaf(meta, Kind::Char(device(*major, *minor))),
         deb::Kind::BlockDevice(major, minor) => {
             Node::leaf(meta, Kind::Block(device(*major, *minor)))
         }

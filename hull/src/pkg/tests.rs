@@ -66,11 +66,20 @@ files:
     assert_eq!(labels["org.mobyproject.config"], r#"{"readonly":true}"#);
     assert_eq!(labels["org.hullkit.config"], r#"{"restart":"never"}"#);
     assert_eq!(config.stop_signal().as_deref(), Some("SIGINT"));
-    assert_eq!(config.entrypoint().as_deref(), Some(&["/bin/dhcp".to_owned()][..]));
+    assert_eq!(
+        config.entrypoint().as_deref(),
+        Some(&["/bin/dhcp".to_owned()][..])
+    );
     assert_eq!(*config.cmd(), None);
     let mode = |path: &str| tree.get(path).unwrap().meta().mode;
-    assert_eq!((mode("bin/dhcp"), mode("etc/conf"), mode("run")), (0o755, 0o644, 0o755));
-    assert_eq!(tree.get("bin/other").unwrap().as_symlink(), Some(&b"dhcp"[..]));
+    assert_eq!(
+        (mode("bin/dhcp"), mode("etc/conf"), mode("run")),
+        (0o755, 0o644, 0o755)
+    );
+    assert_eq!(
+        tree.get("bin/other").unwrap().as_symlink(),
+        Some(&b"dhcp"[..])
+    );
 }
 
 #[test]
@@ -78,7 +87,10 @@ fn what_is_missing_is_named_with_its_line() {
     let error = |build: &str| built(build, Arch::X86_64).unwrap_err().to_string();
     let missing = error("image: x\nbinaries:\n  - {name: ntp, path: ntp}\n");
     assert!(missing.starts_with("build.yml:3: binaries: "), "{missing}");
-    assert!(missing.contains("guest/x86_64/ntp: No such file"), "{missing}");
+    assert!(
+        missing.contains("guest/x86_64/ntp: No such file"),
+        "{missing}"
+    );
     let missing = error("image: x\nfiles:\n  - {path: a, source: none}\n");
     assert!(missing.starts_with("build.yml:3: files: "), "{missing}");
     let missing = error("image: x\ndebs: [busybox-static]\n");
@@ -87,7 +99,12 @@ fn what_is_missing_is_named_with_its_line() {
         "{missing}"
     );
     let error = built("image: x\narches: [arm64]\n", Arch::X86_64).unwrap_err();
-    assert!(error.to_string().ends_with("for aarch64 only, not for x86_64"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("for aarch64 only, not for x86_64"),
+        "{error}"
+    );
 }
 
 /// A `.deb` with one program and one document (`deb(5)`), for amd64.
@@ -98,6 +115,8 @@ fn deb(name: &str) -> Vec<u8> {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
             header.set_mode(0o755);
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_mtime(1234);
             tar.append_data(&mut header, path, text.as_bytes()).unwrap();
         }
@@ -107,11 +126,28 @@ fn deb(name: &str) -> Vec<u8> {
     let members = [
         ("debian-binary", b"2.0\n".to_vec()),
         ("control.tar", tar(&[("./control", &control)])),
-        ("data.tar", tar(&[("./bin/tool", "tool"), ("./usr/share/doc/tool/README", "?")])),
+        (
+            "data.tar",
+            tar(&[
+                ("./bin/tool", "tool"),
+                ("./usr/share/doc/tool/README", "?"),
+                ("./usr/lib/tool/x", "x"),
+            ]),
+        ),
     ];
     let mut ar = b"!<arch>\n".to_vec();
     for (name, bytes) in members {
-        ar.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len()).bytes());
+        ar.extend(
+            format!(
+                "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+                0,
+                0,
+                0,
+                100_644,
+                bytes.len()
+            )
+            .bytes(),
+        );
         ar.extend(&bytes);
         ar.resize(ar.len().next_multiple_of(2), b'\n');
     }
@@ -120,7 +156,7 @@ fn deb(name: &str) -> Vec<u8> {
 
 #[test]
 fn a_debian_package_is_unpacked_without_what_is_excluded() {
-    let (dir, recipe) = folder("image: x\ndebs: [tool]\nexclude: [/usr/share/doc]\n");
+    let (dir, recipe) = folder("image: x\ndebs: [tool]\nexclude: [/usr/lib/tool]\n");
     let origin = Origin {
         dir: dir.path(),
         debs: Some(dir.path()),
@@ -134,6 +170,7 @@ fn a_debian_package_is_unpacked_without_what_is_excluded() {
     assert_eq!(tool.as_file().unwrap().read().unwrap(), b"tool");
     assert_eq!(*tool.meta(), Meta::root(0o755), "from the epoch");
     assert!(tree.get("usr/share/doc").is_none());
+    assert!(tree.get("usr/lib/tool").is_none());
 
     fs::write(dir.path().join("tool_2_amd64.deb"), deb("tool")).unwrap();
     let error = super::build(&recipe, &origin).unwrap_err().to_string();
