@@ -13,7 +13,7 @@ use super::channel::{Failed, Message};
 use super::tree::Tree;
 use super::{identity, mounts, nodes};
 use crate::plan::{Plan, Step};
-use crate::sys::mount::{self, Propagation};
+use crate::sys::mount::{self, Change, Propagation};
 use crate::sys::process::StringList;
 use crate::sys::{file, namespace, process, signal, socket};
 
@@ -133,6 +133,7 @@ impl<'a> Child<'a> {
             Step::SetLimit(l) => done(process::set_limit(0, l.resource, l.soft, l.hard)),
             Step::SetSysctl(sysctl) => write_proc(&sysctl.path, sysctl.value.as_bytes()),
             Step::CutPropagation => done(mount::set_propagation(c"/", Propagation::Slave, true)),
+            Step::PartRoot(path) => mounts::part_root(path),
             Step::TakeRoot(path) => {
                 self.tree = Some(mounts::take_root(path)?);
                 Ok(())
@@ -212,11 +213,18 @@ impl<'a> Child<'a> {
 
     /// 1. The container's root becomes the current directory.
     /// 2. pivot_root(".", ".") puts it below everything, the old root on top.
-    /// 3. The old root is taken off, with all that is mounted below it.
+    /// 3. The old root is taken off, with all that is mounted below it. What of
+    ///    that is shared with the host must stay there, so it becomes a slave.
     /// 4. "/" is looked up anew, which is now the container's root.
     fn pivot(&mut self) -> Done {
+        let old = file::openat(None, c"/", libc::O_PATH | libc::O_DIRECTORY, 0)?;
         file::fchdir(self.tree()?.root())?;
         mount::pivot_to_cwd()?;
+        let slave = Change {
+            propagation: Some(Propagation::Slave),
+            ..Change::default()
+        };
+        mount::change(old.as_fd(), slave, true)?;
         mount::detach_cwd()?;
         file::chdir(c"/")?;
         // Descriptors of the set-up that no later step needs.

@@ -2,12 +2,12 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::child::{Done, Failure};
 use super::tree::{Tree, Want};
 use crate::spec::{Mount, MountKind, MountOption};
-use crate::sys::mount::{self, Change, attr};
+use crate::sys::mount::{self, Change, Propagation, attr};
 use crate::sys::{file, resolve};
 
 /// What a mount point that cannot be made is told as.
@@ -20,6 +20,49 @@ pub(super) fn take_root(path: &CStr) -> Result<Tree, Failure> {
     let root = mount::clone_tree(Some(place.as_fd()), c"", true)?;
     mount::attach(root.as_fd(), place.as_fd())?;
     Ok(Tree::new(root))
+}
+
+/// Makes the mount that holds `path` private: what is mounted in it from now
+/// on is not seen by the host, and pivot_root(2) allows no shared parent.
+pub(super) fn part_root(path: &CStr) -> Done {
+    let place = file::openat(None, path, libc::O_PATH | libc::O_DIRECTORY, 0)?;
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd()))?;
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let holder = mount_point_of(&table, path.as_os_str().as_encoded_bytes())
+        .ok_or_else(|| Failure::own(libc::ENOENT, "no mount holds it"))?;
+    mount::set_propagation(&holder, Propagation::Private, false).map_err(Failure::from)
+}
+
+/// The mount point that holds a path: in proc_pid_mountinfo(5) the longest one
+/// that the path begins with.
+fn mount_point_of(table: &[u8], path: &[u8]) -> Option<CString> {
+    let points = table.split(|b| *b == b'\n').filter_map(|line| {
+        let point = line.split(|b| *b == b' ').nth(4)?;
+        Some(unescape(point))
+    });
+    let holds = |point: &Vec<u8>| {
+        let rest = path.strip_prefix(point.as_slice());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || point == b"/")
+    };
+    let longest = points.filter(holds).max_by_key(Vec::len)?;
+    CString::new(longest).ok()
+}
+
+/// `\040` and its like, by which the kernel writes spaces.
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = tail.get(..3).filter(|_| *first == b'\\');
+        let code = digits.and_then(|d| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok());
+        plain.push(code.unwrap_or(*first));
+        rest = if code.is_some() {
+            tail.get(3..).unwrap_or_default()
+        } else {
+            tail
+        };
+    }
+    plain
 }
 
 /// Mounts, and returns the mount where it has to become read-only later.
@@ -87,6 +130,14 @@ fn bind(tree: &Tree, wanted: &Mount, source: &CStr, recursive: bool) -> Result<O
         &wanted.destination,
         if is_dir { Want::Folder } else { Want::File },
     )?;
+    if place.existed && file::stat(place.fd.as_fd())?.is_dir() != is_dir {
+        let kinds = [
+            "the source is a file, the mount point a folder",
+            "the source is a folder, the mount point a file",
+        ];
+        let detail = kinds.get(usize::from(is_dir)).copied().unwrap_or_default();
+        return Err(Failure::own(libc::ENOTDIR, detail));
+    }
     let change = wanted.attributes.change();
     if change != Change::default() {
         mount::change(copy.as_fd(), change, false).map_err(Failure::in_part("attributes"))?;
@@ -257,4 +308,20 @@ fn empty_folder() -> io::Result<OwnedFd> {
         fs.as_fd(),
         attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_mount_point_holds_a_path() {
+        let table =
+            b"1 0 0:1 / / rw - x x rw\n2 1 0:2 / /a\\040b rw - x x rw\n3 1 0:3 / /a rw - x x rw\n";
+        let holder = |path: &[u8]| mount_point_of(table, path).unwrap();
+        assert_eq!(holder(b"/a b/c").as_bytes(), b"/a b");
+        assert_eq!(holder(b"/a").as_bytes(), b"/a");
+        assert_eq!(holder(b"/abc").as_bytes(), b"/");
+        assert_eq!(holder(b"/").as_bytes(), b"/");
+    }
 }

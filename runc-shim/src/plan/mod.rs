@@ -143,8 +143,15 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
 }
 
 fn root(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
-    steps.push(Step::CutPropagation);
-    steps.push(Step::TakeRoot(in_bundle(&container.root.path, facts)));
+    let path = in_bundle(&container.root.path, facts);
+    // A root that is shared means that the host is to see what the program
+    // mounts in what it got from the host; only our own mounts stay hidden.
+    steps.push(if container.root.propagation == Propagation::Shared {
+        Step::PartRoot(path.clone())
+    } else {
+        Step::CutPropagation
+    });
+    steps.push(Step::TakeRoot(path));
 }
 
 /// A path of the host that may be relative to the bundle.

@@ -109,6 +109,9 @@ pub enum Step {
     SetSysctl(Sysctl),
     /// Keeps the host from seeing the mounts to come.
     CutPropagation,
+    /// Keeps the host from seeing the mounts to come in the mount that holds
+    /// the root filesystem, and in that one alone.
+    PartRoot(CString),
     /// Makes a mount of the root filesystem, from where all paths are resolved.
     TakeRoot(CString),
     /// Mounts something in the root.
@@ -206,6 +209,7 @@ impl fmt::Display for Step {
             Self::SetLimit(l) => write!(f, "set {} to {}:{}", l.name, l.soft, l.hard),
             Self::SetSysctl(s) => write!(f, "write \"{}\" to {}", text(&s.value), text(&s.path)),
             Self::CutPropagation => write!(f, "cut mount propagation to the host"),
+            Self::PartRoot(path) => write!(f, "part {} from the host's mounts", text(path)),
             Self::TakeRoot(path) => write!(f, "take the root filesystem {}", text(path)),
             Self::Mount {
                 mount,

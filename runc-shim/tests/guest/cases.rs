@@ -55,6 +55,9 @@ fn mounts() -> Vec<Case> {
             .with("/mounts/-", bind("/tmp", "/no/such", &["bind"]))
             .says("runc-shim: run bind-target-missing: bind /tmp on /no/such: Read-only file system (making the mount point, which the root lacks)")
             .says("rc=1"),
+        Case::new("bind-file-on-folder", "true")
+            .with("/mounts/-", bind("/etc/hosts", "/data", &["bind"]))
+            .says("runc-shim: run bind-file-on-folder: bind /etc/hosts on /data: Not a directory (the source is a file, the mount point a folder)"),
         Case::new("bind-source-missing", "true")
             .with("/mounts/-", bind("/no/source", "/data", &["bind"]))
             .says("runc-shim: run bind-source-missing: bind /no/source on /data: No such file or directory (the source)"),
@@ -88,6 +91,20 @@ fn mounts() -> Vec<Case> {
             .script("mkdir -p /tmp/shared/x; mount -t tmpfs sh /tmp/shared; mount --make-shared /tmp/shared; mkdir /tmp/shared/x
             runc-shim --root /run/state run --bundle . $1 & usleep 150000; mount -t tmpfs late /tmp/shared/x; wait; umount /tmp/shared/x; umount /tmp/shared")
             .says("1"),
+        Case::new(
+            "mounts-for-the-host",
+            "mkdir /data/x && mount -t tmpfs from-inside /data/x && touch /data/x/here; mount -t tmpfs hidden /tmp",
+        )
+        .with("/mounts/-", bind("/tmp/outward", "/data", &["rbind", "rshared"]))
+        .with("/linux/rootfsPropagation", json!("shared"))
+        .with("/process/capabilities", json!({"bounding": ["CAP_SYS_ADMIN"], "permitted": ["CAP_SYS_ADMIN"], "effective": ["CAP_SYS_ADMIN"], "inheritable": ["CAP_SYS_ADMIN"], "ambient": ["CAP_SYS_ADMIN"]}))
+        .script("mkdir /tmp/outward; before=$(cat /proc/mounts | wc -l); runc-shim --root /run/state run --bundle . $1; echo rc=$?
+            ls /tmp/outward/x; umount /tmp/outward/x && echo seen; grep hidden /proc/mounts; after=$(cat /proc/mounts | wc -l); [ $before = $after ] && echo same")
+        .says("rc=0")
+        .says("here")
+        .says("seen")
+        .says("same")
+        .never_says("hidden"),
         Case::new("writable-root", "echo hi > /made; cat /made; pwd")
             .with("/root", json!({"path": "/tmp/root"}))
             .with("/process/cwd", json!("/work/dir"))
