@@ -31,12 +31,13 @@ const MASKED: [&str; 13] = [
 ];
 
 /// Places where root would change the machine by writing.
-const READONLY: [&str; 5] = [
+const READONLY: [&str; 6] = [
     "/proc/bus",
     "/proc/fs",
     "/proc/irq",
     "/proc/sys",
     "/proc/sysrq-trigger",
+    "/sys",
 ];
 
 /// Whether any of `capabilities` is administrative.

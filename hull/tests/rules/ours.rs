@@ -15,7 +15,9 @@ fn entries_are_confined_by_default() {
     let masked = scene.config("/linux/maskedPaths");
     assert!(masked.as_array().unwrap().contains(&json!("/proc/kcore")));
     let readonly = scene.config("/linux/readonlyPaths");
-    assert!(readonly.as_array().unwrap().contains(&json!("/proc/sys")));
+    for path in ["/proc/sys", "/sys"] {
+        assert!(readonly.as_array().unwrap().contains(&json!(path)));
+    }
     assert_eq!(
         scene.config("/linux/seccomp/architectures"),
         json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"])
@@ -65,6 +67,8 @@ fn what_is_mounted_by_name_is_not_masked() {
     let sys = service("binds: ['/sys:/sys']").config("/linux/maskedPaths");
     let mut sys = sys.as_array().unwrap().iter();
     assert!(sys.all(|path| path.as_str().unwrap().starts_with("/proc")));
+    let readonly = service("binds: ['/sys:/sys']").config("/linux/readonlyPaths");
+    assert!(!readonly.as_array().unwrap().contains(&json!("/sys")));
     let again = service("mounts: [{type: proc}]").config("/linux/maskedPaths");
     assert!(again.as_array().unwrap().contains(&json!("/proc/kcore")));
 }
