@@ -48,20 +48,27 @@ pub struct Image {
 
 impl Image {
     /// Builds an image for `target` in the folder `dir`, out of the base
-    /// (where `base` asks for it) and `parts`: (file name, YAML).
+    /// (where `machine` asks for it) and `parts`: (file name, YAML).
     ///
     /// # Errors
     /// `hull build` refuses it: with its words.
-    pub fn build(target: Target, dir: &Path, base: bool, parts: &[(&str, &str)]) -> Result<Self> {
+    pub fn build(
+        target: Target,
+        dir: &Path,
+        machine: &Machine,
+        parts: &[(&str, &str)],
+    ) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let base = base.then_some(("base", BASE));
+        let base = machine.base.then_some(("base", BASE));
         let mut files = Vec::new();
         for (name, yaml) in base.iter().chain(parts) {
             let file = dir.join(format!("{}.yml", name.replace("::", "-")));
             fs::write(&file, fill_in(target, yaml)?)?;
             files.push(file);
         }
-        let output = hull_build(target.arch, dir, &files)?;
+        // The kernel looks for a second archive behind an unpacked one only.
+        let compress = (!machine.tamper.is_empty()).then_some("none");
+        let output = hull_build(target.arch, dir, compress, &files)?;
         if !output.status.success() {
             bail!(
                 "hull build: {}: {}",
@@ -69,11 +76,13 @@ impl Image {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
-        Ok(Self {
+        let image = Self {
             target,
             prefix: dir.join(NAME),
             command: QemuCommand::of_prefix(target.arch, &dir.join(NAME))?,
-        })
+        };
+        image.tamper(machine.tamper)?;
+        Ok(image)
     }
 
     /// QEMU's command line for it on `machine`, but for the channels and the
@@ -95,10 +104,7 @@ impl Image {
     }
 
     /// Replaces files of the image.
-    ///
-    /// # Errors
-    /// The initrd cannot be written.
-    pub fn tamper(&self, files: &[(&str, &str)]) -> Result<()> {
+    fn tamper(&self, files: &[(&str, &str)]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }
@@ -118,14 +124,24 @@ impl Image {
 /// The name of the built files.
 const NAME: &str = "image";
 
-/// Runs `hull build` over `files`.
+/// Runs `hull build` over `files`, with its default compression or another.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn hull_build(arch: Arch, dir: &Path, files: &[PathBuf]) -> Result<Output> {
+pub fn hull_build(
+    arch: Arch,
+    dir: &Path,
+    compress: Option<&str>,
+    files: &[PathBuf],
+) -> Result<Output> {
     let hull = places::hull();
-    Command::new(&hull)
-        .args(["build", "--name", NAME, "--arch", arch.uname(), "--dir"])
+    let mut command = Command::new(&hull);
+    command.arg("build");
+    if let Some(how) = compress {
+        command.args(["--compress", how]);
+    }
+    command
+        .args(["--name", NAME, "--arch", arch.uname(), "--dir"])
         .arg(dir)
         .args(files)
         .env("HULL_STORE", places::store())

@@ -66,7 +66,12 @@ impl Qemu {
             .stdout(Stdio::null())
             .stderr(File::create(&errors)?)
             .spawn()
-            .with_context(|| format!("start {} (build/deps.sh run installs it)", command.program()))?;
+            .with_context(|| {
+                format!(
+                    "start {} (build/deps.sh run installs it)",
+                    command.program()
+                )
+            })?;
         let mut qemu = Self { child, forwarded };
         let channels = Channels {
             console: qemu.connect(&socket("console"), &errors)?,

@@ -104,7 +104,7 @@ impl Shared {
 
     fn boot(&self) -> Result<Guest> {
         let dir = fresh_dir(&self.name())?;
-        let image = Image::build(self.target, &dir, true, &self.parts)?;
+        let image = Image::build(self.target, &dir, &Machine::PLAIN, &self.parts)?;
         let guest = Guest::boot(&image, &Machine::PLAIN, &dir)?;
         match guest.wait_up() {
             Ok(()) => Ok(guest),
@@ -127,8 +127,7 @@ fn run_alone(target: Target, case: &Case, machine: &Machine) -> Result<(), Faile
     let name = format!("{}::{}", target.name(), case.name);
     let dir = fresh_dir(&name).map_err(|e| format!("{e:#}"))?;
     let boot = || {
-        let image = Image::build(target, &dir, machine.base, &[(case.name, case.yaml)])?;
-        image.tamper(machine.tamper)?;
+        let image = Image::build(target, &dir, machine, &[(case.name, case.yaml)])?;
         Guest::boot(&image, machine, &dir)
     };
     let guest = boot().map_err(|e| format!("{e:#}; its files are in {}", dir.display()))?;

@@ -6,10 +6,19 @@ use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
     Case::shared("boot::reaches_the_services", "", reaches_the_services).on(EVERYWHERE),
-    Case::shared("boot::hardware_gets_its_modules", "", hardware_gets_its_modules).on(EVERYWHERE),
+    Case::shared(
+        "boot::hardware_gets_its_modules",
+        "",
+        hardware_gets_its_modules,
+    )
+    .on(EVERYWHERE),
     Case::shared("boot::nothing_goes_wrong", "", nothing_goes_wrong).on(EVERYWHERE),
-    Case::shared("boot::the_console_tells_the_story", "", the_console_tells_the_story)
-        .on(EVERYWHERE),
+    Case::shared(
+        "boot::the_console_tells_the_story",
+        "",
+        the_console_tells_the_story,
+    )
+    .on(EVERYWHERE),
     Case::own("boot::two_processors", "", reaches_the_services).machine(Machine {
         processors: 2,
         ..Machine::PLAIN
@@ -18,7 +27,10 @@ pub(crate) const CASES: &[Case] = &[
 
 fn reaches_the_services(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
-    let system = guest.status()?.system.context("hullctl status: no system")?;
+    let system = guest
+        .status()?
+        .system
+        .context("hullctl status: no system")?;
     ensure!(system.state == "running", "{system:?}");
     ensure!(system.kernel.starts_with(guest.target.kernel), "{system:?}");
     let onboot = system.onboot_done_ms.context("no onboot_done_ms")?;
@@ -42,7 +54,10 @@ fn hardware_gets_its_modules(guest: &Guest) -> Result<()> {
 }
 
 fn nothing_goes_wrong(guest: &Guest) -> Result<()> {
-    let system = guest.status()?.system.context("hullctl status: no system")?;
+    let system = guest
+        .status()?
+        .system
+        .context("hullctl status: no system")?;
     ensure!(system.problems.is_empty(), "{:?}", system.problems);
     let log = guest.console.lock();
     let trouble = ["WARNING: ", "BUG: ", "Call Trace", "segfault"];

@@ -8,8 +8,14 @@ use qemu_tests::guest::Guest;
 pub(crate) const CASES: &[Case] = &[
     Case::own("broken::config_json", VICTIMS, config_json).machine(Machine {
         tamper: &[
-            ("containers/services/cut/config.json", "{\"ociVersion\": \"1.2"),
-            ("containers/services/wrong/config.json", "{\"ociVersion\": 12}"),
+            (
+                "containers/services/cut/config.json",
+                "{\"ociVersion\": \"1.2",
+            ),
+            (
+                "containers/services/wrong/config.json",
+                "{\"ociVersion\": 12}",
+            ),
             ("containers/services/empty/config.json", ""),
         ],
         ..Machine::PLAIN
@@ -22,7 +28,11 @@ pub(crate) const CASES: &[Case] = &[
         cmdline: "hullkit.no_such_option=1",
         ..Machine::PLAIN
     }),
-    Case::shared("broken::bind_target_that_a_readonly_root_lacks", BIND, bind_target),
+    Case::shared(
+        "broken::bind_target_that_a_readonly_root_lacks",
+        BIND,
+        bind_target,
+    ),
     Case::shared("broken::bind_source_that_is_not_there", SOURCE, bind_source),
 ];
 
@@ -55,7 +65,10 @@ fn config_json(guest: &Guest) -> Result<()> {
         })?;
         ensure!(shown.fields["error"].contains("config.json"), "{shown:?}");
         let entry = guest.entry(name)?;
-        ensure!(["failed", "skipped", "backoff"].contains(&entry.state.as_str()), "{entry:?}");
+        ensure!(
+            ["failed", "skipped", "backoff"].contains(&entry.state.as_str()),
+            "{entry:?}"
+        );
         let error = entry.error.as_ref().context("status names no error")?;
         ensure!(error.contains("config.json"), "{entry:?}");
     }
@@ -75,25 +88,35 @@ fn unknown_option(guest: &Guest) -> Result<()> {
 /// Whether what PID 1 has to say of the boot names `word`, in both places.
 fn problem(guest: &Guest, word: &str) -> Result<()> {
     guest.wait_event("init", "problem", |e| {
-        e.fields.get("error").is_some_and(|error| error.contains(word))
+        e.fields
+            .get("error")
+            .is_some_and(|error| error.contains(word))
     })?;
-    let system = guest.status()?.system.context("hullctl status: no system")?;
-    ensure!(system.problems.iter().any(|line| line.contains(word)), "{system:?}");
+    let system = guest
+        .status()?
+        .system
+        .context("hullctl status: no system")?;
+    ensure!(
+        system.problems.iter().any(|line| line.contains(word)),
+        "{system:?}"
+    );
     Ok(())
 }
 
+/// `hull build` makes the mount points that a read-only root lacks; this one
+/// lies where another bind hides them.
 const BIND: &str = r#"
 services:
   - name: no-target
     image: @PROBE
     command: ["/bin/probe", "act", "term=wait"]
     readonly: true
-    binds: ["/run:/place/that/is/not/there"]
+    binds: ["/etc:/data:ro", "/tmp:/data/place/that/is/not/there"]
     backoff: {initial: 2s}
 "#;
 
 fn bind_target(guest: &Guest) -> Result<()> {
-    named(guest, "no-target", "/place/that/is/not/there")
+    named(guest, "no-target", "/data/place/that/is/not/there")
 }
 
 const SOURCE: &str = r#"
@@ -114,6 +137,9 @@ fn named(guest: &Guest, service: &str, word: &str) -> Result<()> {
     let error = failed.fields.get("error").context("failed without error")?;
     ensure!(error.contains(word), "{failed:?}");
     let entry = guest.entry(service)?;
-    ensure!(entry.error.as_ref().is_some_and(|e| e.contains(word)), "{entry:?}");
+    ensure!(
+        entry.error.as_ref().is_some_and(|e| e.contains(word)),
+        "{entry:?}"
+    );
     Ok(())
 }

@@ -9,10 +9,18 @@ pub(crate) const CASES: &[Case] = &[
     Case::shared("containers::own_processes_only", PLAIN, own_processes_only),
     Case::shared("containers::namespaces", SPACES, namespaces),
     Case::shared("containers::no_privileges_by_default", BARE, no_privileges).on(ARCHES),
-    Case::shared("containers::capabilities_exactly_as_given", CAPS, capabilities),
+    Case::shared(
+        "containers::capabilities_exactly_as_given",
+        CAPS,
+        capabilities,
+    ),
     Case::shared("containers::user_and_groups", USER, user_and_groups),
     Case::shared("containers::rlimits", RLIMITS, rlimits),
-    Case::shared("containers::only_standard_descriptors", FDS, only_standard_descriptors),
+    Case::shared(
+        "containers::only_standard_descriptors",
+        FDS,
+        only_standard_descriptors,
+    ),
     Case::shared("containers::devices", DEVICES, devices),
     Case::shared("containers::own_cgroup", CGROUP, own_cgroup),
     Case::shared("containers::process_limit", PIDS, process_limit).on(KERNELS),
@@ -32,7 +40,10 @@ fn own_processes_only(guest: &Guest) -> Result<()> {
     let Answer::Processes { processes } = probe.ask(&Op::Processes)? else {
         bail!("no processes");
     };
-    ensure!(processes.len() == 1 && processes[0].pid == 1, "{processes:?}");
+    ensure!(
+        processes.len() == 1 && processes[0].pid == 1,
+        "{processes:?}"
+    );
     Ok(())
 }
 
@@ -72,10 +83,15 @@ fn namespaces(guest: &Guest) -> Result<()> {
         let first = namespace(guest, 1, name)?;
         for (pid, shares) in [(plain, plain_shares), (own, own_shares)] {
             let its = namespace(guest, pid, name)?;
-            ensure!((its == first) == shares, "{name} of {pid}: {its}, of 1: {first}");
+            ensure!(
+                (its == first) == shares,
+                "{name} of {pid}: {its}, of 1: {first}"
+            );
         }
     }
-    let hostname = guest.probe("own-spaces")?.read("/proc/sys/kernel/hostname")?;
+    let hostname = guest
+        .probe("own-spaces")?
+        .read("/proc/sys/kernel/hostname")?;
     ensure!(hostname == "elsewhere\n", "{hostname}");
     let routes = guest.probe("own-spaces")?.read("/proc/net/dev")?;
     ensure!(!routes.contains("eth0"), "{routes}");
@@ -221,10 +237,18 @@ fn devices(guest: &Guest) -> Result<()> {
         "fd", "full", "null", "ptmx", "pts", "random", "stderr", "stdin", "stdout", "tty",
         "urandom", "zero",
     ] {
-        ensure!(names.iter().any(|name| name == wanted), "no {wanted}: {names:?}");
+        ensure!(
+            names.iter().any(|name| name == wanted),
+            "no {wanted}: {names:?}"
+        );
     }
-    for unwanted in ["kmsg", "mem", "kcore", "ttyS0", "ttyAMA0", "vport0p1", "vda"] {
-        ensure!(names.iter().all(|name| name != unwanted), "{unwanted}: {names:?}");
+    for unwanted in [
+        "kmsg", "mem", "kcore", "ttyS0", "ttyAMA0", "vport0p1", "vda",
+    ] {
+        ensure!(
+            names.iter().all(|name| name != unwanted),
+            "{unwanted}: {names:?}"
+        );
     }
     probe.ask(&Op::Write {
         path: "/dev/null".to_owned(),
@@ -275,7 +299,10 @@ fn process_limit(guest: &Guest) -> Result<()> {
     let Answer::Count { count } = probe.ask(&Op::Threads { count: 100 })? else {
         bail!("no count");
     };
-    ensure!((1..20).contains(&count), "{count} threads under a limit of 20");
+    ensure!(
+        (1..20).contains(&count),
+        "{count} threads under a limit of 20"
+    );
     Ok(())
 }
 
@@ -319,11 +346,15 @@ fn environment(guest: &Guest) -> Result<()> {
     let pid = guest.pid("environment")?;
     let env = guest.read(&format!("/proc/{pid}/environ"))?;
     let env: Vec<&str> = env.split_terminator('\0').collect();
-    ensure!(env.contains(&"A=1") && env.contains(&"B=two words"), "{env:?}");
+    ensure!(
+        env.contains(&"A=1") && env.contains(&"B=two words"),
+        "{env:?}"
+    );
     // Nothing of PID 1's or the runtime's own environment gets in.
     let known = ["A=", "B=", "HOME=", "PATH="];
     ensure!(
-        env.iter().all(|var| known.iter().any(|k| var.starts_with(k))),
+        env.iter()
+            .all(|var| known.iter().any(|k| var.starts_with(k))),
         "{env:?}"
     );
     let path = format!("/proc/{pid}/cwd");

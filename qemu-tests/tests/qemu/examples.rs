@@ -8,12 +8,16 @@ use qemu_tests::guest::Guest;
 use qemu_tests::resp::Redis;
 
 pub(crate) const CASES: &[Case] = &[
-    Case::own("examples::minimal_has_a_shell_that_powers_off", MINIMAL, minimal)
-        .on(ARCHES)
-        .machine(Machine {
-            base: false,
-            ..Machine::PLAIN
-        }),
+    Case::own(
+        "examples::minimal_has_a_shell_that_powers_off",
+        MINIMAL,
+        minimal,
+    )
+    .on(ARCHES)
+    .machine(Machine {
+        base: false,
+        ..Machine::PLAIN
+    }),
     Case::own("examples::redis_survives_being_killed", REDIS, redis)
         .on(ARCHES)
         .machine(Machine {
@@ -31,15 +35,27 @@ fn minimal(guest: &Guest) -> Result<()> {
         let shown = log.partial.trim_end();
         (shown.ends_with('#') || shown.ends_with('$')).then_some(())
     };
-    guest.console.wait("the shell's prompt", 2 * guest.patience(), prompt)?;
+    guest
+        .console
+        .wait("the shell's prompt", 2 * guest.patience(), prompt)?;
     guest.type_text("echo six=$((2 * 3))\n")?;
-    guest.console.wait("the shell's answer", guest.patience(), |log| {
-        log.lines.iter().any(|line| line.trim() == "six=6").then_some(())
-    })?;
-    guest.console.wait("the next prompt", guest.patience(), prompt)?;
+    guest
+        .console
+        .wait("the shell's answer", guest.patience(), |log| {
+            log.lines
+                .iter()
+                .any(|line| line.trim() == "six=6")
+                .then_some(())
+        })?;
+    guest
+        .console
+        .wait("the next prompt", guest.patience(), prompt)?;
     guest.type_text("poweroff\n")?;
     let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown" && end.code == Some(0), "{end:?}");
+    ensure!(
+        end.reason == "guest-shutdown" && end.code == Some(0),
+        "{end:?}"
+    );
     Ok(())
 }
 

@@ -6,7 +6,12 @@ use qemu_tests::case::{ARCHES, Case};
 use qemu_tests::guest::{Guest, Probe};
 
 pub(crate) const CASES: &[Case] = &[
-    Case::shared("hostile::no_mounts_devices_or_namespaces", WALLED, no_mounts_devices).on(ARCHES),
+    Case::shared(
+        "hostile::no_mounts_devices_or_namespaces",
+        WALLED,
+        no_mounts_devices,
+    )
+    .on(ARCHES),
     Case::shared("hostile::system_calls_are_filtered", FILTERED, filtered).on(ARCHES),
     Case::shared("hostile::kernel_files_are_masked", MASKED, masked),
     Case::shared("hostile::links_do_not_lead_out", LINKED, links),
@@ -32,7 +37,11 @@ services:
 fn no_mounts_devices(guest: &Guest) -> Result<()> {
     let probe = guest.probe("walled")?;
     probe.refused(&mknod("/tmp/mem"), &[EPERM])?;
-    for (fstype, flags) in [("tmpfs", vec![]), ("proc", vec![]), ("", vec![text("bind")])] {
+    for (fstype, flags) in [
+        ("tmpfs", vec![]),
+        ("proc", vec![]),
+        ("", vec![text("bind")]),
+    ] {
         let op = Op::Mount {
             source: text("/etc"),
             target: text("/tmp"),
@@ -95,7 +104,12 @@ fn filtered(guest: &Guest) -> Result<()> {
     let probe = guest.probe("filtered-too")?;
     ensure!(probe.proc_status("Seccomp")? == "2");
     for call in CALLS {
-        probe.refused(&Op::Syscall { number: number(call) }, &[EPERM, ENOSYS])?;
+        probe.refused(
+            &Op::Syscall {
+                number: number(call),
+            },
+            &[EPERM, ENOSYS],
+        )?;
     }
     // LinuxKit's result has no filter, so keyctl(0) gets through to the kernel:
     // KEYCTL_GET_KEYRING_ID of key 0 is a bad argument there.

@@ -11,7 +11,7 @@ pub(crate) const CASES: &[Case] = &[Case::own("hotplug::network_card", "", netwo
         network: false,
         qemu: &[
             "-device",
-            "pcie-root-port,id=slot,chassis=1",
+            "pcie-root-port,id=root1,chassis=1",
             "-netdev",
             "user,id=later",
         ],
@@ -27,7 +27,7 @@ fn network_card(guest: &Guest) -> Result<()> {
     ensure!(!loaded(guest)?, "virtio_net is loaded with no card there");
     guest.qmp.execute(
         "device_add",
-        &json!({"driver": "virtio-net-pci", "netdev": "later", "bus": "slot", "romfile": ""}),
+        &json!({"driver": "virtio-net-pci", "netdev": "later", "bus": "root1", "romfile": ""}),
     )?;
     guest.wait_file("/proc/modules", "virtio_net ")?;
     guest.wait_file("/proc/net/dev", "eth0:")?;

@@ -12,7 +12,11 @@ pub(crate) const CASES: &[Case] = &[
     Case::shared("logs::streams_and_times", STREAMS, streams_and_times),
     Case::shared("logs::onboot_entries_too", ONBOOT, onboot_entries_too),
     Case::shared("logs::follow", TICKER, follow),
-    Case::own("logs::the_log_process_comes_back", WRITER, log_process_comes_back),
+    Case::own(
+        "logs::the_log_process_comes_back",
+        WRITER,
+        log_process_comes_back,
+    ),
 ];
 
 fn logs(guest: &Guest, args: &[&str]) -> Result<Vec<LogLine>> {
@@ -29,7 +33,9 @@ fn texts(lines: &[LogLine]) -> Vec<&str> {
 /// Asks for the log until it holds `count` lines.
 fn wait_lines(guest: &Guest, name: &str, count: usize) -> Result<Vec<LogLine>> {
     guest.wait_status(&format!("{count} lines of {name}"), |_| {
-        logs(guest, &[name]).ok().filter(|lines| lines.len() >= count)
+        logs(guest, &[name])
+            .ok()
+            .filter(|lines| lines.len() >= count)
     })
 }
 
@@ -44,11 +50,17 @@ fn every_line_in_order(guest: &Guest) -> Result<()> {
     let lines = wait_lines(guest, "talker", 200)?;
     ensure!(lines.len() == 200);
     for (n, line) in (1..).zip(&lines) {
-        ensure!(line.text == format!("line {n}") && line.lost == 0, "{line:?}");
+        ensure!(
+            line.text == format!("line {n}") && line.lost == 0,
+            "{line:?}"
+        );
         ensure!(line.id == "services.talker", "{line:?}");
     }
     let last = logs(guest, &["-n", "3", "talker"])?;
-    ensure!(texts(&last) == ["line 198", "line 199", "line 200"], "{last:?}");
+    ensure!(
+        texts(&last) == ["line 198", "line 199", "line 200"],
+        "{last:?}"
+    );
     let plain = guest.hullctl(&["logs", "-n", "1", "talker"])?;
     ensure!(plain.trim_end().ends_with("line 200"), "{plain}");
     Ok(())
@@ -118,9 +130,11 @@ fn log_process_comes_back(guest: &Guest) -> Result<()> {
     wait_lines(guest, "burst", 50)?;
     let log_pid = || -> Result<i32> {
         let processes = guest.processes()?;
-        let log = processes
-            .iter()
-            .find(|p| p.args.first().is_some_and(|arg| arg.contains("hullkit-log")));
+        let log = processes.iter().find(|p| {
+            p.args
+                .first()
+                .is_some_and(|arg| arg.contains("hullkit-log"))
+        });
         Ok(log.context("there is no log process")?.pid)
     };
     let first = log_pid()?;
@@ -130,7 +144,10 @@ fn log_process_comes_back(guest: &Guest) -> Result<()> {
     let lines = wait_lines(guest, "burst", 50)?;
     ensure!(log_pid()? != first);
     let fresh: Vec<String> = (1..=50).map(|n| format!("line {n}")).collect();
-    ensure!(texts(&lines).ends_with(&fresh.iter().map(String::as_str).collect::<Vec<_>>()), "{lines:?}");
+    ensure!(
+        texts(&lines).ends_with(&fresh.iter().map(String::as_str).collect::<Vec<_>>()),
+        "{lines:?}"
+    );
     ensure!(lines.iter().all(|line| line.lost == 0));
     ensure!(guest.entry("writer")?.restarts == 0 && guest.entry("burst")?.restarts == 0);
     Ok(())

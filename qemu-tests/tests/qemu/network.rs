@@ -6,7 +6,12 @@ use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
     Case::shared("network::dhcp_gets_a_lease", DHCP, gets_a_lease).on(EVERYWHERE),
-    Case::own("network::no_card_is_named_and_the_boot_goes_on", DHCP, no_card).machine(Machine {
+    Case::own(
+        "network::no_card_is_named_and_the_boot_goes_on",
+        DHCP,
+        no_card,
+    )
+    .machine(Machine {
         network: false,
         ..Machine::PLAIN
     }),
@@ -25,7 +30,10 @@ onboot:
 fn gets_a_lease(guest: &Guest) -> Result<()> {
     let bundle = guest.bundle("dhcp")?;
     let entry = guest.entry(&bundle)?;
-    ensure!(entry.state == "exited" && entry.code == Some(0), "{entry:?}");
+    ensure!(
+        entry.state == "exited" && entry.code == Some(0),
+        "{entry:?}"
+    );
     let addresses = guest.read("/proc/net/fib_trie")?;
     ensure!(addresses.contains("10.0.2.15"), "{addresses}");
     // Addresses are hexadecimal there, the lowest byte first.
@@ -36,13 +44,19 @@ fn gets_a_lease(guest: &Guest) -> Result<()> {
         .with_context(|| format!("no default route: {routes}"))?;
     ensure!(default.starts_with("eth0\t00000000\t0202000A"), "{default}");
     let resolv = guest.read("/run/resolvconf/resolv.conf")?;
-    ensure!(resolv.lines().any(|line| line == "nameserver 10.0.2.3"), "{resolv}");
+    ensure!(
+        resolv.lines().any(|line| line == "nameserver 10.0.2.3"),
+        "{resolv}"
+    );
     Ok(())
 }
 
 fn no_card(guest: &Guest) -> Result<()> {
     let failed = guest.wait_event("onboot 000-dhcp", "failed", |_| true)?;
-    ensure!(failed.number("code").is_some_and(|code| code != 0) || failed.number("signal").is_some(), "{failed:?}");
+    ensure!(
+        failed.number("code").is_some_and(|code| code != 0) || failed.number("signal").is_some(),
+        "{failed:?}"
+    );
     guest.wait_up()?;
     let entry = guest.entry("000-dhcp")?;
     ensure!(entry.state == "failed", "{entry:?}");

@@ -8,7 +8,11 @@ use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
     Case::shared("onboot::one_after_another", ORDER, one_after_another).on(EVERYWHERE),
-    Case::shared("onboot::a_failure_is_named_and_the_boot_goes_on", FAILURE, failure),
+    Case::shared(
+        "onboot::a_failure_is_named_and_the_boot_goes_on",
+        FAILURE,
+        failure,
+    ),
     Case::shared("onboot::too_slow_is_killed", TIMEOUT, timeout),
     Case::own("onboot::on_failure_stop", STOP, stop),
     Case::own("onboot::on_failure_reboot", REBOOT, reboot),
@@ -61,7 +65,10 @@ fn failure(guest: &Guest) -> Result<()> {
         e.number("code") == Some(3)
     })?;
     let entry = guest.entry(&bundle)?;
-    ensure!(entry.state == "failed" && entry.code == Some(3), "{entry:?}");
+    ensure!(
+        entry.state == "failed" && entry.code == Some(3),
+        "{entry:?}"
+    );
     Ok(())
 }
 
@@ -100,8 +107,18 @@ fn stop(guest: &Guest) -> Result<()> {
         e.number("code") == Some(1)
     })?;
     guest.wait_event("init", "stopped", |_| true)?;
-    ensure!(guest.events("onboot 001-next").iter().all(|e| e.state != "running"));
-    ensure!(guest.events("service agent").iter().all(|e| e.state != "running"));
+    ensure!(
+        guest
+            .events("onboot 001-next")
+            .iter()
+            .all(|e| e.state != "running")
+    );
+    ensure!(
+        guest
+            .events("service agent")
+            .iter()
+            .all(|e| e.state != "running")
+    );
     ensure!(!guest.has_ended());
     Ok(())
 }
@@ -117,7 +134,12 @@ onboot:
 fn reboot(guest: &Guest) -> Result<()> {
     let end = guest.wait_end(2 * guest.patience())?;
     ensure!(end.reason == "guest-reset", "{end:?}");
-    ensure!(guest.events("service agent").iter().all(|e| e.state != "running"));
+    ensure!(
+        guest
+            .events("service agent")
+            .iter()
+            .all(|e| e.state != "running")
+    );
     Ok(())
 }
 
@@ -131,7 +153,15 @@ onboot:
 
 fn poweroff(guest: &Guest) -> Result<()> {
     let end = guest.wait_end(2 * guest.patience())?;
-    ensure!(end.reason == "guest-shutdown" && end.code == Some(0), "{end:?}");
-    ensure!(guest.events("service agent").iter().all(|e| e.state != "running"));
+    ensure!(
+        end.reason == "guest-shutdown" && end.code == Some(0),
+        "{end:?}"
+    );
+    ensure!(
+        guest
+            .events("service agent")
+            .iter()
+            .all(|e| e.state != "running")
+    );
     Ok(())
 }

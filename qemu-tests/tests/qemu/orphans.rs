@@ -17,7 +17,11 @@ services:
 
 fn ten_thousand(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
-    let exec = guest.exec_until(&["/bin/probe", "orphans", "10000"], None, 4 * guest.patience())?;
+    let exec = guest.exec_until(
+        &["/bin/probe", "orphans", "10000"],
+        None,
+        4 * guest.patience(),
+    )?;
     ensure!(exec.code == Some(0), "{exec:?}");
     guest.wait_status("no orphan and no zombie left", |_| {
         let processes = guest.processes().ok()?;

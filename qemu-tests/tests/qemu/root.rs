@@ -8,8 +8,18 @@ use qemu_tests::guest::Guest;
 pub(crate) const CASES: &[Case] = &[
     Case::shared("root::is_read_only", "", is_read_only).on(KERNELS),
     Case::shared("root::tmpfs_places", "", tmpfs_places).on(KERNELS),
-    Case::shared("root::writable_container_has_an_overlay", WRITABLE, writable).on(KERNELS),
+    Case::shared(
+        "root::writable_container_has_an_overlay",
+        WRITABLE,
+        writable,
+    )
+    .on(KERNELS),
     Case::shared("root::readonly_container", READONLY, readonly),
+    Case::shared(
+        "root::mount_points_are_made_by_the_build",
+        POINTS,
+        mount_points,
+    ),
 ];
 
 const EROFS: i32 = 30;
@@ -62,7 +72,10 @@ fn tmpfs_places(guest: &Guest) -> Result<()> {
         let mount = top_mount(guest, place)?;
         ensure!(mount.fstype == "tmpfs", "{mount:?}");
         for option in ["rw", "nosuid", "nodev"] {
-            ensure!(mount.options.iter().any(|o| o == option), "{option}: {mount:?}");
+            ensure!(
+                mount.options.iter().any(|o| o == option),
+                "{option}: {mount:?}"
+            );
         }
         let path = format!("/host{place}/written-by-a-test");
         guest.ask(&write(&path))?;
@@ -79,7 +92,10 @@ fn tmpfs_places(guest: &Guest) -> Result<()> {
         let mount = top_mount(guest, place)?;
         ensure!(mount.fstype == fstype, "{mount:?}");
         for option in options {
-            ensure!(mount.options.iter().any(|o| o == option), "{option}: {mount:?}");
+            ensure!(
+                mount.options.iter().any(|o| o == option),
+                "{option}: {mount:?}"
+            );
         }
     }
     let cgroup = top_mount(guest, "/sys/fs/cgroup")?;
@@ -132,7 +148,14 @@ services:
 
 fn readonly(guest: &Guest) -> Result<()> {
     let probe = guest.probe("sealed")?;
-    for path in ["/new", "/etc/lower", "/bin/probe", "/run/new", "/dev/new", "/sys/new"] {
+    for path in [
+        "/new",
+        "/etc/lower",
+        "/bin/probe",
+        "/run/new",
+        "/dev/new",
+        "/sys/new",
+    ] {
         // Some are refused for another reason first: the program runs (26),
         // sysfs takes no new files (1, 13).
         probe.refused(&write(path), &[EROFS, 26, 1, 13])?;
@@ -144,4 +167,24 @@ fn readonly(guest: &Guest) -> Result<()> {
         text: "x".repeat(2 << 20),
     };
     probe.refused(&op, &[28])
+}
+
+const POINTS: &str = r#"
+services:
+  - name: points
+    image: @PROBE
+    command: ["/bin/probe", "probe", "points"]
+    readonly: true
+    binds: ["/run:/a/place/that/the/image/lacks", "/etc/os-release:/a/file"]
+"#;
+
+fn mount_points(guest: &Guest) -> Result<()> {
+    let mounts = guest.mounts(guest.pid("points")?)?;
+    for target in ["/a/place/that/the/image/lacks", "/a/file"] {
+        ensure!(
+            mounts.iter().any(|m| m.target == target),
+            "{target}: {mounts:?}"
+        );
+    }
+    Ok(())
 }

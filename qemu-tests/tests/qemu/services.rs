@@ -7,16 +7,34 @@ use qemu_tests::guest::{Guest, HULLCTL};
 
 pub(crate) const CASES: &[Case] = &[
     Case::shared("services::dependency_order", ORDER, dependency_order),
-    Case::shared("services::unmet_requirement_waits", UNMET, unmet_requirement),
+    Case::shared(
+        "services::unmet_requirement_waits",
+        UNMET,
+        unmet_requirement,
+    ),
     Case::shared("services::killed_comes_back", VICTIM, killed_comes_back).on(EVERYWHERE),
     Case::shared("services::backoff_resets", STEADY, backoff_resets),
     Case::shared("services::crash_loop_is_throttled", LOOP, crash_loop).on(ARCHES),
     Case::shared("services::restart_policies", POLICIES, restart_policies),
-    Case::shared("services::stop_start_restart", CONTROLLED, stop_start_restart).on(ARCHES),
+    Case::shared(
+        "services::stop_start_restart",
+        CONTROLLED,
+        stop_start_restart,
+    )
+    .on(ARCHES),
     Case::shared("services::stubborn_is_killed", STUBBORN, stubborn_is_killed),
-    Case::shared("services::stop_leaves_no_process", FAMILY, stop_leaves_no_process),
+    Case::shared(
+        "services::stop_leaves_no_process",
+        FAMILY,
+        stop_leaves_no_process,
+    ),
     Case::shared("services::hullctl_refuses_in_words", "", hullctl_refuses),
-    Case::shared("services::command_that_is_not_there", MISSING, missing_command).on(ARCHES),
+    Case::shared(
+        "services::command_that_is_not_there",
+        MISSING,
+        missing_command,
+    )
+    .on(ARCHES),
     Case::own("services::agent_comes_back", "", agent_comes_back),
 ];
 
@@ -86,7 +104,10 @@ fn killed_comes_back(guest: &Guest) -> Result<()> {
         guest.kill(pid, 9)?;
         let failed = guest.wait_nth_event("service victim", "failed", n, |_| true)?;
         ensure!(failed.number("signal") == Some(9), "{failed:?}");
-        ensure!(failed.number("restart_in_ms") == Some(backoff), "{failed:?}");
+        ensure!(
+            failed.number("restart_in_ms") == Some(backoff),
+            "{failed:?}"
+        );
         let again = guest.wait_nth_event("service victim", "running", n + 1, |_| true)?;
         let waited = u64::try_from((again.at - failed.at).as_millis())?;
         ensure!(waited >= backoff, "back after {waited} ms: {failed:?}");
@@ -137,7 +158,10 @@ fn crash_loop(guest: &Guest) -> Result<()> {
     for (n, wait) in (1..).zip(wanted) {
         let failed = guest.wait_nth_event("service loop", "failed", n, |_| true)?;
         ensure!(failed.number("code") == Some(7), "{failed:?}");
-        ensure!(failed.number("restart_in_ms") == Some(wait), "{n}: {failed:?}");
+        ensure!(
+            failed.number("restart_in_ms") == Some(wait),
+            "{n}: {failed:?}"
+        );
         last = Some(failed);
     }
     let last = last.context("no failure at all")?;
@@ -188,7 +212,10 @@ fn restart_policies(guest: &Guest) -> Result<()> {
         // Its turn comes again and again: the state that it is in most.
         let entry = guest.wait_state(name, "backoff")?;
         ensure!(entry.code == Some(code), "{entry:?}");
-        ensure!(entry.restart_in_ms.is_some_and(|ms| ms <= 30_000), "{entry:?}");
+        ensure!(
+            entry.restart_in_ms.is_some_and(|ms| ms <= 30_000),
+            "{entry:?}"
+        );
     }
     ensure!(guest.entry("once")?.restarts == 0 && guest.entry("done")?.restarts == 0);
     Ok(())
@@ -265,7 +292,9 @@ fn stop_leaves_no_process(guest: &Guest) -> Result<()> {
     std::thread::scope(|scope| {
         let child = scope.spawn(|| {
             probe.try_ask(&Op::Exec {
-                argv: ["/bin/probe", "act", "term=ignore", "forever"].map(str::to_owned).into(),
+                argv: ["/bin/probe", "act", "term=ignore", "forever"]
+                    .map(str::to_owned)
+                    .into(),
                 stdin: String::new(),
                 timeout_ms: 60_000,
                 until: None,
@@ -316,7 +345,10 @@ fn missing_command(guest: &Guest) -> Result<()> {
     ensure!(error.contains("/bin/not-there"), "{failed:?}");
     let entry = guest.entry("no-command")?;
     ensure!(
-        entry.error.as_ref().is_some_and(|e| e.contains("/bin/not-there")),
+        entry
+            .error
+            .as_ref()
+            .is_some_and(|e| e.contains("/bin/not-there")),
         "{entry:?}"
     );
     Ok(())

@@ -6,14 +6,21 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::case::{Case, EVERYWHERE, KERNELS};
 use qemu_tests::event;
 use qemu_tests::guest::{Guest, HULLCTL};
-use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[
     Case::own("shutdown::poweroff", "", poweroff).on(EVERYWHERE),
     Case::own("shutdown::reboot", "", reboot).on(EVERYWHERE),
-    Case::own("shutdown::in_reverse_order_then_onshutdown", ORDER, in_order),
-    Case::own("shutdown::stubborn_service_is_killed_in_time", STUBBORN, stubborn).on(KERNELS),
-    Case::own("shutdown::power_button", "", power_button),
+    Case::own(
+        "shutdown::in_reverse_order_then_onshutdown",
+        ORDER,
+        in_order,
+    ),
+    Case::own(
+        "shutdown::stubborn_service_is_killed_in_time",
+        STUBBORN,
+        stubborn,
+    )
+    .on(KERNELS),
     Case::own("shutdown::signal_to_init", "", signal_to_init),
 ];
 
@@ -44,7 +51,10 @@ fn poweroff(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
     let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown" && end.code == Some(0), "{end:?}");
+    ensure!(
+        end.reason == "guest-shutdown" && end.code == Some(0),
+        "{end:?}"
+    );
     let took = took(guest)?;
     ensure!(took < LIMIT, "{took:?}");
     Ok(())
@@ -89,7 +99,9 @@ fn in_order(guest: &Guest) -> Result<()> {
     let at = |subject: &str, state: &str| {
         let events = guest.events(subject);
         let found = events.iter().rev().find(|e| e.state == state);
-        found.map(|e| e.at).with_context(|| format!("{subject}: no {state}"))
+        found
+            .map(|e| e.at)
+            .with_context(|| format!("{subject}: no {state}"))
     };
     let story = [
         at("init", "stopping")?,
@@ -118,18 +130,16 @@ fn stubborn(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
     let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown" && end.code == Some(0), "{end:?}");
+    ensure!(
+        end.reason == "guest-shutdown" && end.code == Some(0),
+        "{end:?}"
+    );
     let took = took(guest)?;
-    ensure!(took >= Duration::from_secs(1), "{took:?}: it was not waited for");
+    ensure!(
+        took >= Duration::from_secs(1),
+        "{took:?}: it was not waited for"
+    );
     ensure!(took < Duration::from_secs(1) + LIMIT, "{took:?}");
-    Ok(())
-}
-
-fn power_button(guest: &Guest) -> Result<()> {
-    guest.wait_up()?;
-    guest.qmp.execute("system_powerdown", &json!({}))?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown", "{end:?}");
     Ok(())
 }
 
