@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use hull::arch::Arch;
+use hull::run::Accel;
 
 use crate::guest::Guest;
 
@@ -68,6 +69,8 @@ pub struct Machine {
     pub mebibytes: u32,
     /// Processors.
     pub processors: u32,
+    /// What runs it.
+    pub accel: Accel,
     /// More of the kernel's command line.
     pub cmdline: &'static str,
     /// More of QEMU's command line.
@@ -86,6 +89,7 @@ impl Machine {
         forward: None,
         mebibytes: 512,
         processors: 1,
+        accel: Accel::Tcg,
         cmdline: "",
         qemu: &[],
         tamper: &[],

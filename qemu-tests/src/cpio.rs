@@ -9,9 +9,15 @@
 /// content).
 #[must_use]
 pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    archive_of(0o644, files)
+}
+
+/// The same with another mode.
+#[must_use]
+pub fn archive_of(permissions: u32, files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (inode, (path, content)) in (1..).zip(files) {
-        entry(&mut out, inode, 0o100_644, path, content);
+        entry(&mut out, inode, 0o100_000 | permissions, path, content);
     }
     entry(&mut out, 0, 0, "TRAILER!!!", &[]);
     out

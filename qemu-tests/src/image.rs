@@ -58,6 +58,22 @@ impl Image {
         machine: &Machine,
         parts: &[(&str, &str)],
     ) -> Result<Self> {
+        // The kernel looks for a second archive behind an unpacked one only.
+        let compress = (!machine.tamper.is_empty()).then_some("none");
+        Self::build_as(target, dir, machine, compress, parts)
+    }
+
+    /// The same with this compression of the initrd, or the default.
+    ///
+    /// # Errors
+    /// `hull build` refuses it: with its words.
+    pub fn build_as(
+        target: Target,
+        dir: &Path,
+        machine: &Machine,
+        compress: Option<&str>,
+        parts: &[(&str, &str)],
+    ) -> Result<Self> {
         fs::create_dir_all(dir)?;
         let base = machine.base.then_some(("base", BASE));
         let mut files = Vec::new();
@@ -66,8 +82,6 @@ impl Image {
             fs::write(&file, fill_in(target, yaml)?)?;
             files.push(file);
         }
-        // The kernel looks for a second archive behind an unpacked one only.
-        let compress = (!machine.tamper.is_empty()).then_some("none");
         let output = hull_build(target.arch, dir, compress, &files)?;
         if !output.status.success() {
             bail!(
@@ -94,7 +108,23 @@ impl Image {
             .append(machine.cmdline)
             .memory_mib(machine.mebibytes)
             .cpus(machine.processors)
+            .accel(machine.accel)
             .extra(machine.qemu.iter().copied())
+    }
+
+    /// The same kernel with another initrd, which holds one program as
+    /// `/init` and is not compressed.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn with_only_init(&self, program: &Path) -> Result<Self> {
+        let content = fs::read(program).with_context(|| format!("read {}", program.display()))?;
+        let initrd = self.file("only-init.img");
+        fs::write(&initrd, cpio::archive_of(0o755, &[("init", &content)]))?;
+        Ok(Self {
+            command: self.command.clone().initrd(initrd),
+            ..self.clone()
+        })
     }
 
     /// The file of the built image with this suffix: `kernel`, `initrd.img`.

@@ -8,10 +8,13 @@
 //! kernel log's `hullkit:` lines as [`event`]s, which the serial [`console`]
 //! collects with their times; and it speaks to QEMU itself over [`qmp`].
 //!
+//! [`bench`] measures the same images in virtual time.
+//!
 //! Nothing here waits without a deadline, and no guest outlives its
 //! [`guest::Guest`].
 
 pub mod agent;
+pub mod bench;
 pub mod case;
 pub mod console;
 pub mod cpio;

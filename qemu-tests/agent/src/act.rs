@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
 use crate::sys;
 
 /// Does the steps one after another; a step that fails ends it with code 1.
@@ -19,6 +22,8 @@ use crate::sys;
 /// | `term=wait` | waits for SIGTERM |
 /// | `term=ignore` | ignores SIGTERM from now on |
 /// | `forever` | waits for ever |
+/// | `kill=PID:N` | sends a signal to another process |
+/// | `kmsg=PATH` | a file's lines to the kernel log, as `act: PATH: LINE` |
 /// | `signal=N` | sends itself a signal |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
@@ -61,6 +66,8 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("forever", "") => loop {
             thread::park();
         },
+        ("kill", target) => kill(target),
+        ("kmsg", path) => kmsg(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),
     }
@@ -72,6 +79,23 @@ fn lines(count: u64) -> io::Result<()> {
         writeln!(stdout, "line {n}")?;
     }
     stdout.flush()
+}
+
+fn kill(target: &str) -> io::Result<()> {
+    let (pid, signal) = pair(target)?;
+    let pid = Pid::from_raw(pid.parse().map_err(io::Error::other)?);
+    let signal: i32 = signal.parse().map_err(io::Error::other)?;
+    Ok(nix::sys::signal::kill(pid, Signal::try_from(signal)?)?)
+}
+
+fn kmsg(path: &str) -> io::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let mut log = OpenOptions::new().write(true).open("/dev/kmsg")?;
+    for line in text.lines() {
+        // A line of its own for each: one write is one record.
+        log.write_all(format!("act: {path}: {line}\n").as_bytes())?;
+    }
+    Ok(())
 }
 
 fn number(value: &str) -> io::Result<u64> {

@@ -2,7 +2,7 @@
 //!
 //! With the word `meminfo` on the kernel's command line (the kernel hands
 //! words that it does not know to init) it first writes what `/proc/meminfo`
-//! says to the kernel log, a line each, behind `floor: `.
+//! says to the kernel log, as the step `kmsg` of the agent's `act` does.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -34,7 +34,7 @@ fn print_meminfo() -> std::io::Result<()> {
     }
     let mut log = OpenOptions::new().write(true).open("/dev/kmsg")?;
     for line in fs::read_to_string("/proc/meminfo")?.lines() {
-        log.write_all(format!("floor: {line}\n").as_bytes())?;
+        log.write_all(format!("act: /proc/meminfo: {line}\n").as_bytes())?;
     }
     Ok(())
 }
