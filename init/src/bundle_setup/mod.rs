@@ -8,7 +8,7 @@ pub mod overlay;
 mod places;
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use hullkit_bundle::layout;
@@ -40,10 +40,7 @@ pub fn prepare(bundle: &Bundle) -> Result<(), Error> {
         release(bundle)?;
         overlay::mount(&bundle.dir, &bundle.rootfs())?;
     }
-    let again = mark(bundle)?;
-    for mount in &bundle.runtime.mounts {
-        places::mount_one(mount, &bundle.rootfs(), again)?;
-    }
+    mount_all(bundle)?;
     for folder in &bundle.runtime.mkdir {
         places::make_folder(folder, &bundle.rootfs())?;
     }
@@ -88,7 +85,7 @@ pub fn release(bundle: &Bundle) -> Result<(), Error> {
     }
     // A read-only root has at most mounts of its own in it.
     for mount in bundle.runtime.mounts.iter().rev() {
-        if !mount.destination.starts_with('/') {
+        if !places::is_outside(mount) {
             places::unmount_inside(&bundle.rootfs(), &mount.destination)?;
         }
     }
@@ -104,18 +101,54 @@ fn unmount(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Notes that the bundle has been prepared; true when it was before. A file,
-/// not memory: it must outlive PID 1's program.
-fn mark(bundle: &Bundle) -> Result<bool, Error> {
-    if bundle.runtime.mounts.is_empty() {
-        return Ok(false);
+/// Makes the mounts of `runtime.json`, but for those outside of the
+/// container's root that an earlier start has made.
+fn mount_all(bundle: &Bundle) -> Result<(), Error> {
+    let mut made = Made::of(bundle)?;
+    let mut outside = 0;
+    for mount in &bundle.runtime.mounts {
+        if places::is_outside(mount) {
+            outside += 1;
+            if outside <= made.count {
+                continue;
+            }
+        }
+        places::mount_one(mount, &bundle.rootfs())?;
+        if places::is_outside(mount) {
+            made.one_more()?;
+        }
     }
-    let folder = PathBuf::from(layout::RUN).join("prepared");
-    fs::create_dir_all(&folder).map_err(Error::path("make folder", &folder))?;
-    let path = folder.join(&bundle.id);
-    match fs::File::create_new(&path) {
-        Ok(_) => Ok(false),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(true),
-        Err(e) => Err(Error::path("make", &path)(e)),
+    Ok(())
+}
+
+/// How many of a bundle's mounts outside of its root are there, in order: a
+/// start that failed at one of them goes on with that one. A file with a byte
+/// for each, not memory: it must outlive PID 1's program.
+struct Made {
+    path: PathBuf,
+    count: u64,
+}
+
+impl Made {
+    fn of(bundle: &Bundle) -> Result<Self, Error> {
+        let path = Path::new(layout::RUN).join("prepared").join(&bundle.id);
+        let count = match fs::metadata(&path) {
+            Ok(file) => file.len(),
+            Err(e) if e.kind() == ErrorKind::NotFound => 0,
+            Err(e) => return Err(Error::path("stat", &path)(e)),
+        };
+        Ok(Self { path, count })
+    }
+
+    fn one_more(&mut self) -> Result<(), Error> {
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(Error::path("make folder", folder))?;
+        }
+        let mut options = fs::OpenOptions::new();
+        let file = options.create(true).append(true).open(&self.path);
+        file.and_then(|mut file| file.write_all(b"+"))
+            .map_err(Error::path("write", &self.path))?;
+        self.count += 1;
+        Ok(())
     }
 }

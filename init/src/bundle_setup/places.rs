@@ -16,17 +16,18 @@ use crate::{Error, modules};
 
 const NONE: Option<&str> = None;
 
-/// Makes one mount. `again`: those outside of the container's root are there
-/// from the last time.
-pub(super) fn mount_one(wanted: &Mount, rootfs: &Path, again: bool) -> Result<(), Error> {
+/// Whether a mount lies outside of the container's root.
+pub(super) fn is_outside(wanted: &Mount) -> bool {
+    wanted.destination.starts_with('/')
+}
+
+/// Makes one mount.
+pub(super) fn mount_one(wanted: &Mount, rootfs: &Path) -> Result<(), Error> {
     let destination = wanted.destination.as_str();
     let options = options::parse(&wanted.options);
     make_overlay_folders(&wanted.options)?;
     let folder = is_folder(wanted, &options)?;
-    if destination.starts_with('/') {
-        if again {
-            return Ok(());
-        }
+    if is_outside(wanted) {
         let path = Path::new(destination);
         make_outside(path, folder)?;
         attach(wanted, &options, path)?;

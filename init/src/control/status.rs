@@ -13,7 +13,7 @@ pub(crate) fn entries(core: &Core, now: Time) -> Vec<control::Entry> {
 
 /// One entry.
 pub(crate) fn entry(entry: &Entry, now: Time) -> control::Entry {
-    let how = entry.ending().map(|ending| ending.how);
+    let how = entry.last_ending().map(|ending| ending.how);
     control::Entry {
         section: section_name(entry.spec().kind).to_owned(),
         name: entry.spec().name.clone(),

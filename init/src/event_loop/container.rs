@@ -215,13 +215,27 @@ impl Container {
         }
     }
 
+    /// Kills what its first process has left behind.
+    pub(super) fn kill_rest(&self) -> Result<(), Error> {
+        cgroup::kill(&self.bundle.cgroup)
+    }
+
     /// Begins to clear away what a start has left. Its end is that of the
-    /// runtime.
-    pub(super) fn clean(&mut self, options: &Options) -> Result<(), Error> {
+    /// runtime; where that cannot be called, the rest is done at once.
+    pub(super) fn clean(&mut self, options: &Options) -> Progress {
         // First, so that nothing outlives its first process, however long the
         // runtime takes.
-        cgroup::kill(&self.bundle.cgroup)?;
-        self.call_quietly(Call::Delete, options)
+        if let Err(error) = self.kill_rest() {
+            super::problem(&error.to_string());
+        }
+        match self.call_quietly(Call::Delete, options) {
+            Ok(()) => Progress::None,
+            // What is mounted would be stacked upon by the next start.
+            Err(error) => {
+                self.job = None;
+                self.release(Some(error.to_string()))
+            }
+        }
     }
 
     fn release(&mut self, error: Option<String>) -> Progress {

@@ -161,6 +161,7 @@ impl Shell {
                 self.on_container(id, |container| container.signal(signal));
             }
             Action::Kill(id) => self.on_container(id, Container::kill),
+            Action::KillRest(id) => self.on_container(id, |container| container.kill_rest()),
             Action::Report(id, report) => {
                 if let Some(entry) = self.core.entry(id) {
                     report::entry(entry.spec().kind, &entry.spec().name, &report).write();
@@ -208,12 +209,9 @@ impl Shell {
         let options = self.runtime.clone();
         let cleaned = match self.container(id) {
             Some(container) => container.clean(&options),
-            None => Ok(()),
+            None => Progress::Cleaned(None),
         };
-        cleaned.err().map(|error| Event::Cleaned {
-            entry: id,
-            error: Some(error.to_string()),
-        })
+        event_of(id, cleaned)
     }
 
     fn start_log(&mut self) -> Event {

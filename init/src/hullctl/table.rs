@@ -43,12 +43,18 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// Whether the code or signal of `entry` is that of a run before this one.
+fn runs_again(entry: &Entry) -> bool {
+    matches!(entry.state.as_str(), "starting" | "running" | "stopping")
+}
+
 /// What there is to say of an entry beside its state.
 fn detail(entry: &Entry) -> String {
     let mut parts = Vec::new();
+    let last = if runs_again(entry) { "last " } else { "" };
     match (entry.code, entry.signal) {
-        (Some(code), _) => parts.push(format!("code {code}")),
-        (None, Some(signal)) => parts.push(format!("signal {signal}")),
+        (Some(code), _) => parts.push(format!("{last}code {code}")),
+        (None, Some(signal)) => parts.push(format!("{last}signal {signal}")),
         (None, None) => {}
     }
     if let Some(ms) = entry.restart_in_ms {
@@ -112,8 +118,13 @@ fn one(entry: &Entry) -> String {
         rows.extend(value.map(|value| [key.to_owned(), value]));
     };
     add("Pid:", entry.pid.map(|pid| pid.to_string()));
-    add("Exit code:", entry.code.map(|code| code.to_string()));
-    add("Signal:", entry.signal.map(|signal| signal.to_string()));
+    let again = runs_again(entry);
+    let (code, signal) = match again {
+        true => ("Last exit code:", "Last signal:"),
+        false => ("Exit code:", "Signal:"),
+    };
+    add(code, entry.code.map(|code| code.to_string()));
+    add(signal, entry.signal.map(|signal| signal.to_string()));
     add("Restarts in:", entry.restart_in_ms.map(duration));
     add("Crash loop:", entry.crash_loop.then(|| "yes".to_owned()));
     add("Error:", entry.error.clone());
@@ -231,6 +242,22 @@ mod tests {
         assert!(
             text.starts_with("Name:         services/web\nState:        backoff\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn who_runs_again_shows_its_last_end() {
+        let running = Entry {
+            state: "running".to_owned(),
+            restart_in_ms: None,
+            crash_loop: false,
+            ..web()
+        };
+        assert_eq!(detail(&running), "last signal 9");
+        assert!(
+            one(&running).contains("\nLast signal:  9\n"),
+            "{}",
+            one(&running)
         );
     }
 

@@ -12,6 +12,9 @@ pub enum Action {
     Signal(EntryId, i32),
     /// Kill the container's cgroup, and the runtime that is starting it.
     Kill(EntryId),
+    /// Kill what is left in the cgroup of an entry whose first process has
+    /// ended.
+    KillRest(EntryId),
     /// Kill what is left in the cgroup, delete the container, undo what
     /// [`Action::Start`] prepared. Answered by one [`super::Event::Cleaned`].
     Clean(EntryId),

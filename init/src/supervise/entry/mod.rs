@@ -133,7 +133,10 @@ pub struct Entry {
     restarts: u32,
     backoff: Backoff,
     crash_loop: bool,
+    /// How this run's first process ended.
     ending: Option<Ending>,
+    /// The same of the last run that is over.
+    last_ending: Option<Ending>,
     error: Option<String>,
     waiters: Vec<Waiter>,
 }
@@ -159,6 +162,7 @@ impl Entry {
             backoff: Backoff::default(),
             crash_loop: false,
             ending: None,
+            last_ending: None,
             error: spec.error.clone(),
             waiters: Vec::new(),
             spec,
@@ -195,10 +199,11 @@ impl Entry {
         self.restarts
     }
 
-    /// How its last run ended.
+    /// How the first process of its last run ended, also while the next one
+    /// runs; none if that run had no process.
     #[must_use]
-    pub fn ending(&self) -> Option<Ending> {
-        self.ending
+    pub fn last_ending(&self) -> Option<Ending> {
+        self.last_ending
     }
 
     /// Why it failed, where the ending does not say it.

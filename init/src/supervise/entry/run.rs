@@ -95,6 +95,7 @@ impl Entry {
             ..self.ended_report(failed, ran_ms)
         };
         self.pid = None;
+        self.last_ending = self.ending;
         self.enter(state, step, Report::Ended(ended));
         self.answer_after_end(step);
     }
@@ -125,8 +126,12 @@ impl Entry {
         match self.spec.kind {
             // It is no container.
             Kind::Log | Kind::Uevent => {}
-            // The boot does not wait for it.
-            Kind::Onboot => self.remains = Remains::Kept,
+            // The boot waits for neither: what still runs is killed now, the
+            // rest is for later.
+            Kind::Onboot => {
+                self.remains = Remains::Kept;
+                step.out.push(Action::KillRest(self.id));
+            }
             Kind::Service | Kind::Onshutdown => self.clean(step),
         }
     }

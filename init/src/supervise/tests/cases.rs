@@ -149,6 +149,12 @@ fn a_dead_service_comes_back_with_growing_delays() {
         [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]
     );
     assert_eq!(world.core.entries()[0].restarts(), 9);
+    // How it ended last stays to be seen while it runs again.
+    let code = Ending {
+        how: How::Exited(1),
+        oom: false,
+    };
+    assert_eq!(world.core.entries()[0].last_ending(), Some(code));
     well(&mut world, 0);
     assert!(world.core.entries()[0].crash_loop(world.now));
     pass(&mut world, 10_000);

@@ -1,7 +1,7 @@
 //! A machine that the core believes in: it answers actions as the shell would,
 //! in any order and at any time, and holds the core to its rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::entry::KILL_TIMEOUT;
 use super::super::*;
@@ -29,6 +29,8 @@ pub(super) struct World {
     pub(super) real: Vec<Real>,
     /// When each entry last ended, and the delay that was announced.
     not_before: BTreeMap<usize, Time>,
+    /// Entries whose first process has ended and whose others live.
+    orphans: BTreeSet<usize>,
     /// Services in the order in which they were asked to stop, on the way down.
     pub(super) stopped: Vec<usize>,
     pub(super) replies: BTreeMap<u64, Result<(), Refusal>>,
@@ -64,6 +66,7 @@ impl World {
             core: Core::new(specs),
             now: Time(1000),
             not_before: BTreeMap::new(),
+            orphans: BTreeSet::new(),
             stopped: Vec::new(),
             replies: BTreeMap::new(),
             asked: Vec::new(),
@@ -122,9 +125,17 @@ impl World {
                 }
                 real => Err(format!("a kill of a dead instance ({real:?})")),
             },
+            Action::KillRest(id) => match self.real[id.0] {
+                Real::Remains { cleaning: false } => {
+                    self.orphans.remove(&id.0);
+                    Ok(())
+                }
+                real => Err(format!("nothing to kill ({real:?})")),
+            },
             Action::Clean(id) => match &mut self.real[id.0] {
                 Real::Remains { cleaning } if !*cleaning => {
                     *cleaning = true;
+                    self.orphans.remove(&id.0);
                     Ok(())
                 }
                 real => Err(format!("nothing to clean ({real:?})")),
@@ -206,6 +217,10 @@ impl World {
     fn check(&self) -> Result<(), Broken> {
         if self.finished.is_some() {
             return Ok(());
+        }
+        if let Some(index) = self.orphans.first() {
+            let name = &self.core.entries()[*index].spec().name;
+            return Err(format!("{name} left processes that live"));
         }
         for (entry, real) in self.core.entries().iter().zip(&self.real) {
             let name = &entry.spec().name;
@@ -365,6 +380,9 @@ impl World {
             (Real::Gone, _) => return Ok(()),
         };
         self.real[index] = real;
+        if real == (Real::Remains { cleaning: false }) {
+            self.orphans.insert(index);
+        }
         self.feed(event)
     }
 
