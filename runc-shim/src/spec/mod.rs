@@ -115,10 +115,13 @@ impl Container {
     /// # Errors
     /// It is not JSON, a field has a wrong type, or [`Invalid`] as the module says.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let raw: raw::Spec = match serde_json::from_slice(text) {
-            Ok(raw) => raw,
-            Err(error) => return Err(locate(text, &error)),
-        };
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let raw =
+            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| locate(&error))?;
+        // What follows the object.
+        deserializer
+            .end()
+            .map_err(|error| Invalid::new("config.json", error.to_string()))?;
         Self::validate(raw)
     }
 
@@ -167,18 +170,15 @@ impl Container {
     }
 }
 
-/// Reads the text again for the path of the field that serde stumbled over.
-/// Only on the way to an error, so that good files are read once.
-fn locate(text: &[u8], error: &serde_json::Error) -> Invalid {
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let located: std::result::Result<raw::Spec, _> =
-        serde_path_to_error::deserialize(&mut deserializer);
-    match located {
-        Err(located) if located.path().iter().next().is_some() => {
-            Invalid::new(located.path().to_string(), error.to_string())
-        }
-        _ => Invalid::new("config.json", error.to_string()),
-    }
+/// Names the field that could not be read, or the file where there is none.
+fn locate(error: &serde_path_to_error::Error<serde_json::Error>) -> Invalid {
+    let field = error.path().to_string();
+    let field = if field == "." {
+        "config.json".to_owned()
+    } else {
+        field
+    };
+    Invalid::new(field, error.inner().to_string())
 }
 
 fn refuse_unsupported(linux: &raw::Linux) -> Result<()> {
