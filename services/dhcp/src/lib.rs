@@ -37,6 +37,9 @@ pub enum Error {
         /// Where it asked.
         interfaces: String,
     },
+    /// It was told to end before a one-shot had what it is for.
+    #[error("told to end before there was a lease")]
+    Stopped,
     /// The kernel refuses something.
     #[error("{op} {object}: {source}")]
     System {

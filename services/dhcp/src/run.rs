@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType,
 };
@@ -65,11 +67,13 @@ struct Network<'a> {
     options: &'a Options,
     kernel: Kernel,
     news: OwnedFd,
+    signals: SignalFd,
     interfaces: Vec<Interface>,
     hostname: Option<String>,
 }
 
-/// Gets leases and keeps them; a one-shot returns with the first.
+/// Gets leases and keeps them; a one-shot returns with the first, a daemon
+/// when it is told to end. Addresses stay, for the next run to take over.
 ///
 /// # Errors
 /// There is no interface, nobody answered a one-shot in time, or the kernel
@@ -92,6 +96,12 @@ pub fn run(options: &Options) -> Result<(), Error> {
         let wake = network.deadline().into_iter();
         let wake = wake.chain(options.one_shot.then_some(end)).min();
         network.wait(wake.map(|wake| wake.saturating_sub(now)))?;
+        if network.told_to_end()? {
+            return match options.one_shot {
+                true => Err(Error::Stopped),
+                false => Ok(()),
+            };
+        }
     }
     Ok(())
 }
@@ -106,6 +116,7 @@ impl<'a> Network<'a> {
             options,
             kernel: Kernel::open()?,
             news: news.map_err(Error::system("open", "rtnetlink"))?,
+            signals: signals().map_err(Error::system("listen for", "signals"))?,
             interfaces: Vec::new(),
             hostname: hostname.filter(|name| !unset.contains(&name.as_str())),
         })
@@ -196,6 +207,7 @@ impl<'a> Network<'a> {
             PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)
         });
         let mut fds = vec![PollFd::new(self.news.as_fd(), PollFlags::POLLIN)];
+        fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
         let sockets = self.interfaces.iter().filter_map(Interface::fd);
         fds.extend(sockets.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         again(poll(&mut fds, timeout)).map_err(Error::system("wait for", "events"))?;
@@ -211,6 +223,12 @@ impl<'a> Network<'a> {
             self.write_resolv_conf()?;
         }
         Ok(())
+    }
+
+    /// Whether a signal came that means the end.
+    fn told_to_end(&self) -> Result<bool, Error> {
+        let signal = self.signals.read_signal();
+        Ok(signal.map_err(Error::system("read", "signals"))?.is_some())
     }
 
     /// What the interfaces have, to see a change.
@@ -253,6 +271,16 @@ impl<'a> Network<'a> {
             interfaces: names.join(", "),
         }
     }
+}
+
+/// SIGTERM and SIGINT as something to poll: a container's first process does
+/// not get a signal that it has not asked for (`pid_namespaces(7)`).
+fn signals() -> nix::Result<SignalFd> {
+    let mut ends = SigSet::empty();
+    ends.add(Signal::SIGTERM);
+    ends.add(Signal::SIGINT);
+    ends.thread_block()?;
+    SignalFd::with_flags(&ends, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 /// A wait that a signal ended is over, and nothing happened.
