@@ -3,8 +3,10 @@
 //! LinuxKit's fields keep their names, types and meaning (`docs/yaml.md`);
 //! ours stand below the one key `supervision`, left out when it says nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::Supervision;
@@ -139,9 +141,36 @@ impl RuntimeConfig {
                 });
             }
         };
-        serde_json::from_slice(&text).map_err(|source| Error::Parse {
+        Self::parse(&text).map_err(|source| Error::Parse {
             path: path.display().to_string(),
             source,
         })
+    }
+
+    /// Takes the content of a `runtime.json`.
+    ///
+    /// # Errors
+    /// It is no JSON object, or has a field of a wrong type.
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        // Derived code takes an array as well, as the fields in their order;
+        // `[]` would be the defaults.
+        serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text)?;
+        serde_json::from_slice(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_and_nothing_else() {
+        assert_eq!(
+            RuntimeConfig::parse(b"{}").unwrap(),
+            RuntimeConfig::default()
+        );
+        for text in ["[]", "[[\"a\"]]", "7", "null", "", "{\"mkdir\":7}"] {
+            assert!(RuntimeConfig::parse(text.as_bytes()).is_err(), "{text}");
+        }
     }
 }

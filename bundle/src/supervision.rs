@@ -25,7 +25,9 @@ pub struct Supervision {
     pub stop_signal: i32,
     /// From the stop signal to `cgroup.kill`, in milliseconds.
     pub stop_timeout: u64,
-    /// Onboot and onshutdown: killed after this many milliseconds; 0: never.
+    /// Onboot and onshutdown: killed after this many milliseconds. 0: an
+    /// onboot entry never, an onshutdown entry after 90 s, as nothing may keep
+    /// the machine from its end.
     pub timeout: u64,
     /// Onboot: what its failure means for the boot.
     pub on_failure: OnFailure,
