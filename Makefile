@@ -43,7 +43,7 @@ $(ARCHES:%=guest-%): guest-%: deps-build
 define kernel
 $(STAMPS)/kernel-$(1)-$(2): | host
 	@mkdir -p $(STAMPS)
-	deb=$$$$(build/apt.sh $(2) $(CURDIR)/out/debs/$(2) --kernel $(1)) && $(HULL) kernel import --name hullkit/kernel:$(1) "$$$$deb"
+	deb=$$$$(build/apt.sh $(2) $(CURDIR)/out/kernels --kernel $(1)) && $(HULL) kernel import --name hullkit/kernel:$(1) "$$$$deb"
 	@touch $$@
 $(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list
 endef
@@ -99,7 +99,24 @@ test: deps-test ## every test, the QEMU ones too, on both architectures
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
+	@$(MAKE) --no-print-directory test-import test-runtime
 	HULLKIT_OUT=$(CURDIR)/out cargo test --locked -p qemu-tests
+
+.PHONY: test-import
+test-import: images # Debian's real packages, with depmod's word for it
+	HULLKIT_KERNEL_DEBS=$(CURDIR)/out/kernels cargo test --locked -p hull --test kernel_import
+
+# The runtime alone, case by case, below both kernels.
+RUNTIME_KERNELS := $(foreach series,6.12 6.1,$(CURDIR)/out/boot/bare-$(series)-kernel)
+$(RUNTIME_KERNELS): $(CURDIR)/out/boot/bare-%-kernel: $(STAMPS)/kernel-%-x86_64 | guest-x86_64
+	@mkdir -p out/boot
+	printf 'kernel:\n  image: hullkit/kernel:$*\n  cmdline: ""\n' >out/boot/bare-$*.yml
+	$(HULL) build --arch x86_64 --dir out/boot --name bare-$* out/boot/bare-$*.yml
+
+.PHONY: test-runtime
+test-runtime: guest-x86_64 $(RUNTIME_KERNELS)
+	HULLKIT_KERNEL=$(subst $(eval ) ,:,$(RUNTIME_KERNELS)) HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
+	cargo test --locked -p runc-shim --test guest
 
 .PHONY: bench
 bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)

@@ -54,10 +54,15 @@ need_run() {
 need_test() {
     need_build
     need_run
+    # What a user's PATH may lack, such as depmod, lies in the sbin folders.
+    local PATH=$PATH:/usr/sbin:/sbin
     has dnsmasq || packages+=(dnsmasq-base)
     has ip || packages+=(iproute2)
     has depmod || packages+=(kmod)
     has cpio || packages+=(cpio)
+    has zstd || packages+=(zstd)
+    has lz4 || packages+=(lz4)
+    [ -x /bin/busybox ] || packages+=(busybox-static)
 }
 
 case $step in
