@@ -67,7 +67,9 @@ fn all_compose_in_both_ways() {
             .unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(composed.len(), spec.entries().count());
             for c in &composed {
-                let _: oci_spec::runtime::Spec = serde_json::from_str(&c.config_json()).unwrap();
+                let text = c.config_json();
+                let _: oci_spec::runtime::Spec = serde_json::from_str(&text).unwrap();
+                runc_shim::spec::Container::parse(text.as_bytes()).unwrap();
                 assert_eq!(c.config.linux.seccomp.is_some(), security.is_none());
             }
         }
