@@ -36,6 +36,8 @@ pub(crate) struct Server {
     clients: [Option<Client>; MAX_CLIENTS],
     /// Counts what happens, to tell clients apart and to know the idlest.
     count: u64,
+    /// Whether clients wait that could not be taken.
+    more: bool,
 }
 
 impl Server {
@@ -45,7 +47,13 @@ impl Server {
             listener: socket::listen(layout::CONTROL_SOCKET)?,
             clients: [const { None }; MAX_CLIENTS],
             count: 0,
+            more: false,
         })
+    }
+
+    /// Whether [`Self::accept`] is worth another try.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
     }
 
     /// The listening socket.
@@ -53,13 +61,13 @@ impl Server {
         self.listener.as_fd()
     }
 
-    /// The next client that has come in, if there is one.
+    /// The next client that has come in, if there is one that can be taken.
     pub(crate) fn accept(&mut self) -> Option<Slot> {
         loop {
-            let (stream, _) = self.listener.accept().ok()?;
-            if stream.set_nonblocking(true).is_err() {
-                continue;
-            }
+            let accepted = socket::accept(&self.listener);
+            // The listener tells of each client once.
+            self.more = accepted.is_err();
+            let stream = accepted.ok()??;
             if !socket::is_root(&stream) {
                 turn_away(stream);
                 continue;

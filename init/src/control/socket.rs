@@ -34,6 +34,29 @@ pub fn listen(path: &str) -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
+/// The next client that has come in.
+///
+/// # Errors
+/// Why none can be taken now although one may be there: no descriptor is free,
+/// or no memory. That a wait for the listener ended does not tell; who waits
+/// must be told of news only (`EPOLLET`) and try again later, not at once.
+pub fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                return Ok(Some(stream));
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => return Ok(None),
+                // It has gone again, or a signal came.
+                io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            },
+        }
+    }
+}
+
 /// Whether the process at the other end was of uid 0 when it connected
 /// (`SO_PEERCRED`, unix(7)). Root of a user namespace has another uid here.
 #[must_use]

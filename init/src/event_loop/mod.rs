@@ -61,6 +61,7 @@ pub fn run(started: Time, booted: Booted, plan: Plan) -> End {
         for (token, flags) in shell.poller.wait(timeout) {
             shell.happened(token, flags, &signals);
         }
+        shell.accept_late();
         shell.feed(Event::Tick);
     }
 }

@@ -5,7 +5,7 @@ use nix::sys::epoll::EpollFlags;
 
 use super::poller::Token;
 use super::{Shell, now, problem};
-use crate::control::{names, status};
+use crate::control::{Server, names, status};
 use crate::supervise::{Ask, End, Event, RequestId};
 
 impl Shell {
@@ -20,6 +20,14 @@ impl Shell {
                 problem(&format!("watch client: {error}"));
                 control.close(slot);
             }
+        }
+    }
+
+    /// Takes the clients for whom there was no descriptor or no memory, if
+    /// there is one now. Whatever happens gives the next occasion.
+    pub(super) fn accept_late(&mut self) {
+        if self.control.as_ref().is_some_and(Server::has_more) {
+            self.accept();
         }
     }
 

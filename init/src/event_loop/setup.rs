@@ -67,8 +67,10 @@ fn member(entry: plan::Entry) -> (Spec, Option<Container>) {
 
 fn open_control(poller: &Poller) -> Result<Server, Error> {
     let server = Server::open()?;
+    // Each client once: one that cannot be taken must not end every wait.
+    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
     poller
-        .watch(server.listener(), Token::Control, EpollFlags::EPOLLIN)
+        .watch(server.listener(), Token::Control, flags)
         .map_err(Error::os("watch", "control socket"))?;
     Ok(server)
 }

@@ -7,6 +7,7 @@ pub mod environment;
 pub mod fd;
 #[cfg(test)]
 pub mod fnmatch;
+pub mod input;
 pub mod pidfd;
 pub mod rtc;
 pub mod signals;

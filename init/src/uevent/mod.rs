@@ -1,7 +1,9 @@
-//! Modules for devices that come later: a process of its own, which listens
-//! to the kernel's uevents. It holds nothing that would be lost with it: a new
-//! one looks at all devices once, and goes on.
+//! Devices that come later: a process of its own, which listens to the
+//! kernel's uevents and loads their modules, and to the power buttons for PID 1.
+//! It holds nothing that would be lost with it: a new one looks at all devices
+//! once, and goes on.
 
+mod button;
 mod message;
 
 use std::io;
@@ -11,14 +13,18 @@ use std::process::ExitCode;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     self, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
 };
+
+use nix::unistd::Pid;
 
 use crate::Error;
 use crate::cmdline::Cmdline;
 use crate::modules::coldplug::{self, Part};
 use crate::modules::{Loaded, Modules};
+use button::Buttons;
 
 /// The name by which `/init` is called for it.
 pub const NAME: &str = "hullkit-uevent";
@@ -50,15 +56,43 @@ fn run() -> Result<(), Error> {
     // First the ear, then the look around: nothing can come in between.
     let socket = listen().map_err(Error::os("listen to", "uevents"))?;
     look_around(&cmdline)?;
+    let mut buttons = Buttons::default();
+    buttons.look();
     loop {
+        wait(&socket, &buttons).map_err(Error::os("wait for", "uevents"))?;
+        if buttons.pressed() {
+            // Its word for a power supply that ends: the machine goes down.
+            kill(Pid::parent(), Signal::SIGPWR).map_err(Error::os("signal", "init"))?;
+        }
         match collect(&socket) {
-            Ok(modaliases) if modaliases.is_empty() => {}
-            Ok(modaliases) => load(&cmdline, |modules| modules.load_for(&modaliases, |_| true))?,
+            Ok(news) => {
+                if !news.modaliases.is_empty() {
+                    load(&cmdline, |modules| {
+                        modules.load_for(&news.modaliases, |_| true)
+                    })?;
+                }
+                if news.has_events {
+                    buttons.look();
+                }
+            }
             // Messages were lost: what they told of is still there to see.
-            Err(Errno::ENOBUFS) => look_around(&cmdline)?,
+            Err(Errno::ENOBUFS) => {
+                look_around(&cmdline)?;
+                buttons.look();
+            }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::os("receive", "uevents")(errno)),
         }
+    }
+}
+
+/// Waits for a message, or for a button.
+fn wait(socket: &OwnedFd, buttons: &Buttons) -> Result<(), Errno> {
+    let socket = PollFd::new(socket.as_fd(), PollFlags::POLLIN);
+    let mut all: Vec<_> = [socket].into_iter().chain(buttons.to_poll()).collect();
+    match poll(&mut all, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -98,21 +132,27 @@ fn load(
     Ok(())
 }
 
-/// Waits for a message, takes all that are there, and returns the modaliases
-/// of devices that were added.
-fn collect(socket: &OwnedFd) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut waiting = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-    poll(&mut waiting, PollTimeout::NONE)?;
-    let mut modaliases = Vec::new();
+/// What was added.
+#[derive(Debug, Default)]
+struct News {
+    modaliases: Vec<Vec<u8>>,
+    has_events: bool,
+}
+
+/// Takes all messages that are there.
+fn collect(socket: &OwnedFd) -> Result<News, Errno> {
+    let mut news = News::default();
     let mut buffer = [0; 8192];
     loop {
         match socket::recvfrom::<NetlinkAddr>(socket.as_raw_fd(), &mut buffer) {
-            Err(Errno::EAGAIN) => return Ok(modaliases),
+            Err(Errno::EAGAIN) => return Ok(news),
             Err(errno) => return Err(errno),
             // Another process could send as well; port 0 is the kernel's.
             Ok((length, Some(from))) if from.pid() == 0 => {
                 let text = buffer.get(..length).unwrap_or_default();
-                modaliases.extend(message::added(text).map(<[u8]>::to_vec));
+                let added = message::added(text).unwrap_or_default();
+                news.modaliases.extend(added.modalias.map(<[u8]>::to_vec));
+                news.has_events |= added.has_events;
             }
             Ok(_) => {}
         }
