@@ -71,7 +71,9 @@ pub enum Error {
         source: io::Error,
     },
     /// `metadata` is for system images.
-    #[error("{place}: files: metadata is of a system image; allowed: contents, source, symlink, directory")]
+    #[error(
+        "{place}: files: metadata is of a system image; allowed: contents, source, symlink, directory"
+    )]
     Metadata {
         /// Where it is named.
         place: Place,
@@ -83,7 +85,9 @@ pub enum Error {
         place: Place,
     },
     /// None or several files are the Debian package.
-    #[error("{place}: debs: {name} for {arch}: {found} in {dir}; exactly one must be there (apt-get download {name}:{arch})")]
+    #[error(
+        "{place}: debs: {name} for {arch}: {found} in {dir}; exactly one must be there (apt-get download {name}:{arch})"
+    )]
     DebFile {
         /// Where it is named.
         place: Place,
