@@ -83,6 +83,12 @@ boot: deps-build deps-run host guest-$(ARCH) ## build examples/minimal.yml and b
 	$(HULL) build --arch $(ARCH) --dir out/boot --name minimal-$(ARCH) examples/minimal.yml
 	$(HULL) run --arch $(ARCH) out/boot/minimal-$(ARCH)
 
+.PHONY: run-redis
+run-redis: deps-build deps-run host guest-$(ARCH) ## build examples/redis.yml and run it, on port 6379 of this machine
+	@$(MAKE) --no-print-directory images-minimal $(STAMPS)/package-redis-$(ARCH)
+	$(HULL) build --arch $(ARCH) --dir out/boot --name redis-$(ARCH) examples/redis.yml
+	$(HULL) run --arch $(ARCH) --publish 6379:6379 out/boot/redis-$(ARCH)
+
 # ---- tests -------------------------------------------------------------------
 
 # The crates whose tests need no virtual machine.
