@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::case::{Case, EVERYWHERE, KERNELS};
+use qemu_tests::case::{ARCHES, Case, EVERYWHERE, KERNELS};
 use qemu_tests::event;
 use qemu_tests::guest::{Guest, HULLCTL};
+use serde_json::json;
 
 pub(crate) const CASES: &[Case] = &[
     Case::own("shutdown::poweroff", "", poweroff).on(EVERYWHERE),
@@ -21,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         stubborn,
     )
     .on(KERNELS),
+    Case::own("shutdown::power_button", "", power_button).on(ARCHES),
     Case::own("shutdown::signal_to_init", "", signal_to_init),
 ];
 
@@ -140,6 +142,18 @@ fn stubborn(guest: &Guest) -> Result<()> {
         "{took:?}: it was not waited for"
     );
     ensure!(took < Duration::from_secs(1) + LIMIT, "{took:?}");
+    Ok(())
+}
+
+/// ACPI's on x86_64, a GPIO key's on aarch64.
+fn power_button(guest: &Guest) -> Result<()> {
+    guest.wait_up()?;
+    guest.qmp.execute("system_powerdown", &json!({}))?;
+    let end = guest.wait_end(guest.patience())?;
+    ensure!(
+        end.reason == "guest-shutdown" && end.code == Some(0),
+        "{end:?}"
+    );
     Ok(())
 }
 
