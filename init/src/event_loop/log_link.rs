@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
-use hullkit_bundle::layout;
+use hullkit_bundle::layout::{self, Section};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
 };
@@ -23,27 +24,25 @@ pub(super) struct LogLink {
     /// Where its clients come in; kept here, so that none is turned away while
     /// it is being started again.
     listener: Option<UnixListener>,
+    /// What it has read, for the next one to go on with.
+    journal: Option<[OwnedFd; 2]>,
+    /// Whether onboot and onshutdown entries write to the console as well.
+    console: bool,
     socket: Option<OwnedFd>,
     pid: Option<Pid>,
-    /// Whether it has [`Self::listener`].
+    /// Whether it has [`Self::listener`] and [`Self::journal`].
     listens: bool,
 }
 
 impl LogLink {
-    /// A link without a process at its other end.
-    pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self {
-            listener: Some(socket::listen(layout::LOG_SOCKET)?),
-            socket: None,
-            pid: None,
-            listens: false,
-        })
-    }
-
-    /// A link that can have none.
-    pub(super) fn broken() -> Self {
+    /// A link without a process at its other end. What it cannot have is
+    /// added to `problems`.
+    pub(super) fn new(console: bool, problems: &mut Vec<String>) -> Self {
+        let mut note = |error: Error| problems.push(error.to_string());
         Self {
-            listener: None,
+            listener: socket::listen(layout::LOG_SOCKET).map_err(&mut note).ok(),
+            journal: journal().map_err(&mut note).ok(),
+            console,
             socket: None,
             pid: None,
             listens: false,
@@ -97,8 +96,15 @@ impl LogLink {
         let Some(socket) = &self.socket else {
             return Ok(());
         };
-        if let Some(listener) = self.listener.as_ref().filter(|_| !self.listens) {
-            send(socket, &Message::Listen, &[listener.as_fd()])?;
+        if !self.listens {
+            // The first messages; a new socket has room for them.
+            if let Some([first, second]) = &self.journal {
+                let files = [first.as_fd(), second.as_fd()];
+                send(socket, &Message::Journal, &files)?;
+            }
+            if let Some(listener) = &self.listener {
+                send(socket, &Message::Listen, &[listener.as_fd()])?;
+            }
             self.listens = true;
         }
         for container in containers {
@@ -108,16 +114,26 @@ impl LogLink {
             };
             if !output.handed {
                 let (stdout, stderr) = output.readers();
-                send(socket, &Message::Attach { id }, &[stdout, stderr])?;
+                let console = self.console && container.bundle.section != Section::Services;
+                let message = Message::Attach { id, console };
+                send(socket, &message, &[stdout, stderr])?;
                 output.handed = true;
             }
             if output.ended {
-                send(socket, &Message::Ended { id }, &[])?;
+                let failed = output.failed;
+                send(socket, &Message::Ended { id, failed }, &[])?;
                 output.ended = false;
+                output.failed = false;
             }
         }
         Ok(())
     }
+}
+
+fn journal() -> Result<[OwnedFd; 2], Error> {
+    let make = || memfd_create(c"hullkit-log", MFdFlags::MFD_CLOEXEC);
+    let files = make().and_then(|first| Ok([first, make()?]));
+    files.map_err(Error::os("make", "log journal"))
 }
 
 fn send(socket: &OwnedFd, message: &Message<'_>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -30,7 +30,7 @@ use crate::boot::Booted;
 use crate::control::Server;
 use crate::klog::{Level, Line};
 use crate::plan::Plan;
-use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Refusal, Time};
+use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Refusal, Report, Time};
 use crate::sys::signals::Signals;
 use crate::sys::spawn::{self, Streams};
 use crate::sys::wait;
@@ -163,17 +163,24 @@ impl Shell {
             }
             Action::Kill(id) => self.on_container(id, Container::kill),
             Action::KillRest(id) => self.on_container(id, |container| container.kill_rest()),
-            Action::Report(id, report) => {
-                if let Some(entry) = self.core.entry(id) {
-                    report::entry(entry.spec().kind, &entry.spec().name, &report).write();
-                }
-            }
+            Action::Report(id, report) => self.report(id, &report),
             Action::System(state) => report::system(state).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
         }
         None
+    }
+
+    fn report(&mut self, id: EntryId, report: &Report) {
+        if let Some(entry) = self.core.entry(id) {
+            report::entry(entry.spec().kind, &entry.spec().name, report).write();
+        }
+        if let Report::Ended(ended) = report
+            && let Some(output) = self.container(id).and_then(|c| c.output.as_mut())
+        {
+            output.failed = ended.failed && output.ended;
+        }
     }
 
     fn container(&mut self, id: EntryId) -> Option<&mut Container> {
@@ -329,10 +336,11 @@ impl Shell {
         } else {
             return false;
         };
-        self.tell_log();
         if let Some(event) = event {
             self.feed(event);
         }
+        // The core has said whether that was a failure.
+        self.tell_log();
         true
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Output {
     pub(super) handed: bool,
     /// Whether the log process is to be told that a run has ended.
     pub(super) ended: bool,
+    /// Whether that run has failed.
+    pub(super) failed: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl Output {
             stderr: Pipe::new()?,
             handed: false,
             ended: false,
+            failed: false,
         })
     }
 

@@ -29,7 +29,7 @@ impl Shell {
         let wants_uevent = booted.cmdline.uevent;
         let uevent = wants_uevent.then(|| (helper(Kind::Uevent, "uevent"), None));
         let control = note(open_control(&poller), &mut problems);
-        let log = note(LogLink::new(), &mut problems).unwrap_or_else(LogLink::broken);
+        let log = LogLink::new(booted.cmdline.runtime_console, &mut problems);
         for text in &problems {
             problem(text);
         }

@@ -222,17 +222,11 @@ fn log_line(line: &Line, id: &str, lost: u64) -> LogLine {
 mod tests {
     use super::*;
     use hullkit_bundle::control::Stream;
-    use nix::unistd::pipe;
     use std::io::BufRead;
-
-    fn source(id: &str) -> Source {
-        let ((stdout, _), (stderr, _)) = (pipe().unwrap(), pipe().unwrap());
-        Source::new(id, stdout, stderr)
-    }
 
     /// What a client gets that sends `request`, and what is to be done next.
     fn lines(request: &str, ring: &Ring) -> (Vec<LogLine>, Next) {
-        let sources = [source("services.web"), source("onboot.000-dhcp")];
+        let sources = ["services.web", "onboot.000-dhcp"].map(Source::new);
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut client = Client::new(ours);

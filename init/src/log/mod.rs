@@ -2,19 +2,25 @@
 //! it, for `hullctl logs`. It is a process of its own so that a flood, or a
 //! mistake here, is none of PID 1's business; PID 1 starts it again.
 //!
+//! It keeps it in memory, and in a [`journal`] that PID 1 holds: the next log
+//! process goes on where this one was.
+//!
 //! It reads as fast as it can and drops the oldest lines, so that no service
 //! ever waits for whoever reads its log.
 
 mod client;
+mod journal;
+mod kept;
 pub mod message;
 mod ring;
+mod say;
 mod server;
 mod source;
 mod split;
 
 use std::process::ExitCode;
 
-use crate::klog::{self, Level, Line};
+use crate::klog;
 
 /// The name that PID 1 starts it by.
 pub const NAME: &str = "hullkit-log";
@@ -29,9 +35,7 @@ pub fn main() -> ExitCode {
     match server::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Line::new(Level::Error, "init log", "problem")
-                .with("error", error)
-                .write();
+            say::problem(&error);
             ExitCode::FAILURE
         }
     }

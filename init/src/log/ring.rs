@@ -98,6 +98,48 @@ impl Ring {
         }
     }
 
+    /// Says which ordinal the first line of a container has.
+    pub(super) fn begin(&mut self, source: usize, ordinal: u64) {
+        while self.own.len() <= source {
+            self.own.push(Own::default());
+        }
+        if let Some(own) = self.own.get_mut(source) {
+            own.count = ordinal;
+        }
+    }
+
+    /// How many lines of a container there have been.
+    pub(super) fn count(&self, source: usize) -> u64 {
+        self.own.get(source).map_or(0, |own| own.count)
+    }
+
+    /// The ordinal of a container's oldest line, or of its next one.
+    pub(super) fn first_ordinal(&self, source: usize) -> u64 {
+        let first = self.own.get(source).and_then(|own| own.lines.front());
+        first.map_or_else(|| self.count(source), |line| line.ordinal)
+    }
+
+    /// All lines, in the order that they were read in.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Line> {
+        let mut lines: Vec<&Line> = self.own.iter().flat_map(|own| &own.lines).collect();
+        lines.sort_unstable_by_key(|line| line.number);
+        lines.into_iter()
+    }
+
+    /// The last lines, at most `count`, that a container wrote to its standard
+    /// error from the ordinal `since` on.
+    pub(super) fn last_words(&self, source: usize, since: u64, count: usize) -> Vec<&Line> {
+        let lines = self.own.get(source).into_iter().flat_map(|own| &own.lines);
+        let mut words: Vec<&Line> = lines
+            .rev()
+            .take_while(|line| line.ordinal >= since)
+            .filter(|line| line.stream == Stream::Stderr && !line.text.is_empty())
+            .take(count)
+            .collect();
+        words.reverse();
+        words
+    }
+
     /// The first line numbered at least `from`, of one of `wanted`.
     pub(super) fn next_line(&self, from: u64, wanted: impl Fn(usize) -> bool) -> Option<&Line> {
         let own = self
@@ -185,6 +227,28 @@ mod tests {
         assert_eq!(last(3, |source| source == 1), 3);
         assert_eq!(last(100, |source| source == 1), 5);
         assert_eq!(last(0, |_| true), 0);
+    }
+
+    #[test]
+    fn the_last_words_of_a_run() {
+        let mut ring = Ring::new(1 << 20, 1 << 20);
+        for (stream, text) in [
+            (Stream::Stderr, "old"),
+            (Stream::Stderr, "a"),
+            (Stream::Stdout, "b"),
+            (Stream::Stderr, "c"),
+            (Stream::Stderr, ""),
+            (Stream::Stderr, "d"),
+        ] {
+            ring.push(0, 0, stream, text.as_bytes());
+        }
+        let words = |since, count| {
+            let words = ring.last_words(0, since, count);
+            words.into_iter().map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(words(1, 9), ["a", "c", "d"]);
+        assert_eq!(words(1, 2), ["c", "d"]);
+        assert!(words(6, 9).is_empty());
     }
 
     #[test]

@@ -10,9 +10,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::client::{Client, Next};
+use super::kept::Kept;
 use super::message::Message;
-use super::ring::{IN_ALL, PER_CONTAINER, Ring};
-use super::source::Source;
 use crate::Error;
 use crate::control::socket;
 use crate::sys::fd;
@@ -31,10 +30,10 @@ struct Server {
     /// To PID 1.
     init: OwnedFd,
     listener: Option<UnixListener>,
-    sources: Vec<Source>,
+    /// Whether clients wait that could not be taken.
+    more: bool,
     clients: [Option<Client>; MAX_CLIENTS],
-    ring: Ring,
-    buffer: Vec<u8>,
+    kept: Kept,
 }
 
 /// Runs until PID 1 closes its end.
@@ -47,10 +46,9 @@ pub(super) fn run() -> Result<(), Error> {
         epoll,
         init,
         listener: None,
-        sources: Vec::new(),
+        more: false,
         clients: [const { None }; MAX_CLIENTS],
-        ring: Ring::new(PER_CONTAINER, IN_ALL),
-        buffer: vec![0; 16 * 1024],
+        kept: Kept::new(),
     };
     let event = EpollEvent::new(EpollFlags::EPOLLIN, FROM_INIT);
     server
@@ -84,6 +82,9 @@ impl Server {
             }
         }
         self.serve();
+        if self.more {
+            self.accept();
+        }
         Ok(true)
     }
 
@@ -100,10 +101,7 @@ impl Server {
             } else {
                 Stream::Stderr
             };
-            let place = index / 2;
-            if let Some(source) = self.sources.get_mut(place) {
-                source.read(place, stream, &mut self.buffer, &mut self.ring);
-            }
+            self.kept.read(index / 2, stream);
         } else if let Some(slot) = index(CLIENTS).filter(|_| gone)
             && let Some(client) = self.clients.get_mut(slot)
         {
@@ -137,28 +135,32 @@ impl Server {
         let mut fds = fds.into_iter();
         match (message, fds.next(), fds.next()) {
             (Message::Listen, Some(listener), _) => self.listen(listener.into()),
-            (Message::Attach { id }, Some(stdout), Some(stderr)) => {
-                self.attach(Source::new(id, stdout, stderr))
+            (Message::Journal, Some(first), Some(second)) => {
+                self.kept.remember([first, second]);
+                Ok(())
             }
-            (Message::Ended { id }, ..) => {
-                let place = self.sources.iter().position(|source| source.id == *id);
-                if let Some(place) = place
-                    && let Some(source) = self.sources.get_mut(place)
-                {
-                    source.run_ended(place, &mut self.buffer, &mut self.ring);
-                }
+            (Message::Attach { id, console }, Some(stdout), Some(stderr)) => {
+                self.attach(id, *console, [stdout, stderr])
+            }
+            (Message::Ended { id, failed }, ..) => {
+                let place = self.kept.place(id);
+                self.kept.run_ended(place, *failed);
                 Ok(())
             }
             // Descriptors are missing: this process has no room for more.
-            (Message::Listen | Message::Attach { .. }, ..) => Err(Error::Bundle {
-                object: "message from init".to_owned(),
-                reason: "came without its descriptors".to_owned(),
-            }),
+            (Message::Listen | Message::Journal | Message::Attach { .. }, ..) => {
+                Err(Error::Bundle {
+                    object: "message from init".to_owned(),
+                    reason: "came without its descriptors".to_owned(),
+                })
+            }
         }
     }
 
     fn listen(&mut self, listener: UnixListener) -> Result<(), Error> {
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, LISTENER);
+        // Each client once: one that cannot be taken must not end every wait.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        let event = EpollEvent::new(flags, LISTENER);
         self.epoll
             .add(&listener, event)
             .map_err(Error::os("watch", "log socket"))?;
@@ -166,15 +168,20 @@ impl Server {
         Ok(())
     }
 
-    fn attach(&mut self, source: Source) -> Result<(), Error> {
-        let place = self.sources.len() as u64;
-        for (offset, stream) in [(0, Stream::Stdout), (1, Stream::Stderr)] {
-            let event = EpollEvent::new(EpollFlags::EPOLLIN, PIPES + 2 * place + offset);
+    fn attach(&mut self, id: &str, console: bool, readers: [OwnedFd; 2]) -> Result<(), Error> {
+        let place = self.kept.place(id);
+        let streams = [Stream::Stdout, Stream::Stderr];
+        for ((offset, stream), reader) in (0..).zip(streams).zip(readers) {
+            let token = PIPES + 2 * place as u64 + offset;
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
             self.epoll
-                .add(source.reader(stream), event)
-                .map_err(Error::os("watch", &source.id))?;
+                .add(&reader, event)
+                .map_err(Error::os("watch", id))?;
+            if let Some(source) = self.kept.sources.get_mut(place) {
+                source.console = console;
+                source.attach(stream, reader);
+            }
         }
-        self.sources.push(source);
         Ok(())
     }
 
@@ -182,14 +189,18 @@ impl Server {
         let Some(listener) = &self.listener else {
             return;
         };
-        while let Ok((stream, _)) = listener.accept() {
+        loop {
+            let accepted = socket::accept(listener);
+            self.more = accepted.is_err();
+            let Ok(Some(stream)) = accepted else {
+                return;
+            };
             let free = self.clients.iter().position(Option::is_none);
             let Some(slot) = free.filter(|_| socket::is_root(&stream)) else {
                 continue;
             };
             let event = EpollEvent::new(EpollFlags::EPOLLIN, CLIENTS + slot as u64);
-            if stream.set_nonblocking(true).is_ok()
-                && self.epoll.add(&stream, event).is_ok()
+            if self.epoll.add(&stream, event).is_ok()
                 && let Some(place) = self.clients.get_mut(slot)
             {
                 *place = Some(Client::new(stream));
@@ -203,7 +214,7 @@ impl Server {
             let Some(client) = place else {
                 continue;
             };
-            let flags = match client.advance(&self.sources, &self.ring) {
+            let flags = match client.advance(&self.kept.sources, &self.kept.ring) {
                 Next::Read => EpollFlags::EPOLLIN,
                 Next::Write => EpollFlags::EPOLLOUT,
                 Next::Idle => EpollFlags::empty(),

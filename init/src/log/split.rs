@@ -10,6 +10,11 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
+    /// What came since the last newline.
+    pub(super) fn partial(&self) -> &[u8] {
+        &self.partial
+    }
+
     /// Takes the next bytes, and calls `line` with each line that they end.
     pub(super) fn feed(&mut self, bytes: &[u8], mut line: impl FnMut(&[u8])) {
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
