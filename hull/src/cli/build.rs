@@ -69,6 +69,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
         compression: args.compress,
     };
     for path in output::write(&system, &formats, &target)? {
+        // The files are there, whether or not anybody can be told of them.
         let _ = writeln!(std::io::stdout(), "{}", path.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,5 @@
 //! `hull compose`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,7 +8,7 @@ use hullkit_bundle::RuntimeConfig;
 use oci_spec::image::Config as ImageConfig;
 use serde::{Deserialize, Serialize};
 
-use super::{Global, validate};
+use super::{Global, say, validate};
 use crate::arch::Arch;
 use crate::compose::{self, Composed, oci};
 use crate::source::Finder;
@@ -47,8 +46,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
         (None, Some(file)) => from_file(global, file, args)?,
         (None, None) => bail!("a file is missing"),
     };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").context("standard output")?;
+    say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

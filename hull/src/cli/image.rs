@@ -1,12 +1,11 @@
 //! `hull image`: the local store.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::Global;
+use super::{Global, say};
 use crate::arch::Arch;
 use crate::reference::Reference;
 use crate::source::{Error, Finder, Image, Rootfs, Source};
@@ -178,12 +177,4 @@ fn inspect(store: &Store, args: &Inspect) -> Result<()> {
     let config: serde_json::Value = serde_json::from_slice(&image.raw_config)?;
     let whole = json!({"id": image.id, "config": config, "layers": layers});
     say(&serde_json::to_string_pretty(&whole)?)
-}
-
-/// A line of output. Who closes the pipe early has read enough.
-fn say(line: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
-        _ => Ok(()),
-    }
 }

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use hullkit_kernel::{Btf, Kernel, Machine, Options, PackageFiles, Selection, Signatures};
 use oci_spec::image::{Config, ConfigBuilder};
 
-use super::Global;
+use super::{Global, say};
 use crate::arch::Arch;
 use crate::deb::{self, Control, Package};
 use crate::reference::Reference;
@@ -108,7 +108,7 @@ fn import(store: &Store, args: &Import) -> Result<()> {
         kernel.modules_in_package,
     );
     let digest = store.put_image(&name, arch, config, &[layer(kernel)?])?;
-    writeln!(std::io::stdout(), "{summary}, {digest}").context("writing to stdout")
+    say(&format!("{summary}, {digest}"))
 }
 
 /// What the command line says of the modules.

@@ -1,9 +1,10 @@
 //! The command line. Each command is a module with its `Args` and its `run`.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 pub mod build;
@@ -70,5 +71,15 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Run(args) => run::run(&global, &args),
         Command::Validate(args) => validate::run(&global, &args),
+    }
+}
+
+/// A line of output. Who closes the pipe early has read enough.
+fn say(line: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(e).context("writing to standard output")
+        }
+        _ => Ok(()),
     }
 }

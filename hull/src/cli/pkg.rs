@@ -1,12 +1,11 @@
 //! `hull pkg`: images out of package folders.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::Global;
+use super::{Global, say};
 use crate::arch::Arch;
 use crate::pkg::{self, BUILD_YML, Origin};
 use crate::reference::Reference;
@@ -72,11 +71,9 @@ fn build(store: &Store, args: &Build) -> Result<()> {
     };
     let (config, tree) = pkg::build(&recipe, &origin)?;
     let digest = store.put_image(&name, args.arch, config, &[tree])?;
-    writeln!(
-        std::io::stdout(),
+    say(&format!(
         "{} ({}), {digest}",
         name.familiar(),
         args.arch.oci()
-    )
-    .context("writing to stdout")
+    ))
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 
-use super::Global;
+use super::{Global, say};
 use crate::arch::Arch;
 use crate::run::{Accel, Drive, DriveFormat, Forward, Kvm, QemuCommand};
 use crate::store::Store;
@@ -118,7 +118,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     }
     let qemu = qemu.accel(accel(global, args)?);
     if args.dry_run {
-        println!("{qemu}");
+        say(&qemu.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
     let status = qemu.command().status().with_context(|| {
