@@ -1,5 +1,5 @@
 //! An entry's bundle: `config.json`, `runtime.json` and the root filesystem
-//! (`linuxkit-yaml.md`, section 6).
+//! (`docs/hull.md`, "What is in a system").
 
 use hullkit_bundle::layout;
 

@@ -47,7 +47,7 @@ fn node(file: &File, spec: &Spec, images: &Images) -> Result<Option<Node>, Error
         }
         FileContent::Source { path, optional } => {
             let path = home(path);
-            match Content::of_file(&path).and_then(readable) {
+            match Content::of_readable_file(&path) {
                 Ok(content) => content,
                 Err(_) if *optional => return Ok(None),
                 Err(source) => {
@@ -61,12 +61,6 @@ fn node(file: &File, spec: &Spec, images: &Images) -> Result<Option<Node>, Error
         }
     };
     Ok(Some(Node::file(meta, content)))
-}
-
-/// Opens it once, so that what may not be read is known now.
-fn readable(content: Content) -> std::io::Result<Content> {
-    content.open()?;
-    Ok(content)
 }
 
 /// `~/` is the home folder.

@@ -79,7 +79,7 @@ pub enum Error {
     },
     /// The guest's programs are not there.
     #[error(
-        "the guest's programs (init, runc-shim) for {arch} are not in {looked}; `make guest` \
+        "the guest's programs (init, runc-shim) for {arch} are not in {looked}; `make build` \
          builds them, --guest DIR or HULL_GUEST names their folder"
     )]
     NoGuest {

@@ -1,5 +1,5 @@
-//! Volumes: folders that outlive a container
-//! (`linuxkit-yaml.md`, section 6).
+//! Volumes: folders that outlive a container (`docs/hull.md`, "What is in a
+//! system").
 
 use hullkit_bundle::layout;
 use tempfile::TempDir;

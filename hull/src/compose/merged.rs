@@ -2,8 +2,6 @@
 //! laid over one another: the YAML's word counts before the label's, the
 //! label's before the image's.
 
-use std::collections::BTreeMap;
-
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::BindNs;
 use hullkit_bundle::supervision::Backoff;
@@ -227,9 +225,4 @@ fn backoff(yaml: BackoffFields, label: BackoffFields) -> Backoff {
             .unwrap_or(default.factor_percent),
         reset: yaml.reset.or(label.reset).unwrap_or(default.reset),
     }
-}
-
-/// A map that is not said is empty.
-pub(super) fn map(map: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> {
-    map.unwrap_or_default()
 }

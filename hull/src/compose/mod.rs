@@ -269,7 +269,7 @@ impl Scene<'_> {
             },
             hostname: container.hostname.clone().unwrap_or_default(),
             mounts,
-            annotations: merged::map(container.annotations.clone()),
+            annotations: container.annotations.clone().unwrap_or_default(),
             linux: self.linux(container, security, &granted.all),
         };
         Ok((config, self.warnings(container)))
@@ -294,7 +294,7 @@ impl Scene<'_> {
         oci::Linux {
             uid_mappings: mappings(container.uid_mappings.as_deref(), security),
             gid_mappings: mappings(container.gid_mappings.as_deref(), security),
-            sysctl: merged::map(container.sysctl.clone()),
+            sysctl: container.sysctl.clone().unwrap_or_default(),
             resources,
             cgroups_path: match &container.cgroups_path {
                 Some(path) => path.clone(),

@@ -191,7 +191,7 @@ fn add_file(tree: &mut Tree, file: &File, origin: &Origin<'_>) -> Result<(), Err
         }
         FileContent::Source { path, optional } => {
             let path = origin.dir.join(path);
-            match readable(&path) {
+            match Content::of_readable_file(&path) {
                 Ok(content) => Node::file(meta, content),
                 Err(_) if *optional => return Ok(()),
                 Err(source) => {
@@ -206,13 +206,6 @@ fn add_file(tree: &mut Tree, file: &File, origin: &Origin<'_>) -> Result<(), Err
     };
     tree.add(&file.path, node)
         .map_err(placing(&format!("{}: files", file.place)))
-}
-
-/// The file at `path`, opened once, so that what may not be read is known now.
-fn readable(path: &Path) -> io::Result<Content> {
-    let content = Content::of_file(path)?;
-    content.open()?;
-    Ok(content)
 }
 
 fn placing(what: &str) -> impl Fn(tree::Error) -> Error {

@@ -33,7 +33,7 @@ pub(super) enum Kind {
     Null,
     Bool(bool),
     Int(i128),
-    /// A number that is no integer; the text is as written.
+    /// A number that is no integer.
     Float(f64),
     Text(String),
     List(Vec<Node>),

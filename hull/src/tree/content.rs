@@ -46,6 +46,16 @@ impl Content {
         })
     }
 
+    /// The same, opened once, so that what may not be read is known now.
+    ///
+    /// # Errors
+    /// It is not there, not a regular file, or may not be read.
+    pub fn of_readable_file(path: &Path) -> io::Result<Self> {
+        let content = Self::of_file(path)?;
+        content.open()?;
+        Ok(content)
+    }
+
     /// Size in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
