@@ -243,5 +243,4 @@ impl Write for Counted<'_> {
 }
 
 #[cfg(test)]
-#[path = "cpio_tests.rs"]
 mod tests;
