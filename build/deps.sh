@@ -37,6 +37,8 @@ need_build() {
     esac
     musl_target "$other" && return
     has "${other}-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
+    # Its C library, which the compiler only recommends.
+    [ -e "/usr/$other-linux-gnu/lib/rcrt1.o" ] || packages+=("libc6-dev-$debian-cross")
     [ -x /usr/bin/rustc ] || packages+=(rustc-web)
     if ! ls -d /usr/lib/rustlib/$other-unknown-linux-gnu/lib/libstd-*.rlib >/dev/null 2>&1; then
         packages+=("libstd-rust-web-dev:$debian")
