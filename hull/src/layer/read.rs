@@ -189,7 +189,13 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
     ));
     let mut items = Vec::new();
     for entry in archive.entries_with_seek().map_err(read)? {
-        let mut entry = entry.map_err(read)?;
+        // A file that is something else altogether fails at once.
+        let mut entry = entry
+            .map_err(|e| match items.is_empty() {
+                true => io::Error::new(e.kind(), format!("not a tar archive ({e})")),
+                false => e,
+            })
+            .map_err(read)?;
         let raw = entry.path_bytes().into_owned();
         let one = One {
             layer,

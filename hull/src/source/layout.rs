@@ -40,7 +40,7 @@ impl Layout {
     /// It cannot be read, or is broken.
     pub fn index(&self) -> Result<Option<ImageIndex>, Error> {
         let path = self.dir.join("index.json");
-        let bytes = match File::open(&path).and_then(|file| read_small(file, MAX_JSON)) {
+        let bytes = match open(&path).and_then(|file| read_small(file, MAX_JSON)) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::Read { path, source }),
@@ -150,7 +150,7 @@ impl Layout {
             path: path.clone(),
             source,
         };
-        let file = File::open(&path).map_err(read)?;
+        let file = open(&path).map_err(read)?;
         let len = file.metadata().map_err(read)?.len();
         if len != descriptor.size() {
             return Err(Error::Size {
@@ -179,7 +179,7 @@ impl Layout {
     fn small_blob(&self, descriptor: &Descriptor) -> Result<(Vec<u8>, PathBuf), Error> {
         let expected = sha256(descriptor)?;
         let path = self.blob(expected);
-        let bytes = match File::open(&path).and_then(|file| read_small(file, MAX_JSON)) {
+        let bytes = match open(&path).and_then(|file| read_small(file, MAX_JSON)) {
             Ok(bytes) => bytes,
             Err(source) => return Err(Error::Read { path, source }),
         };
@@ -189,6 +189,13 @@ impl Layout {
                 path,
                 expected,
                 found,
+            });
+        }
+        if bytes.len() as u64 != descriptor.size() {
+            return Err(Error::Size {
+                path,
+                expected: descriptor.size(),
+                found: bytes.len() as u64,
             });
         }
         Ok((bytes, path))
@@ -233,6 +240,15 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) ->
         path: path.to_owned(),
         source,
     })
+}
+
+/// Opens a file of a layout. A pipe or a device in its place could keep us
+/// waiting forever.
+fn open(path: &Path) -> io::Result<File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    File::open(path)
 }
 
 /// Reads all of `from`, which must not be longer than `max`.

@@ -178,6 +178,28 @@ fn a_layout_that_is_not_as_it_should_be_is_refused() {
 }
 
 #[test]
+fn a_manifest_of_another_size_is_refused() {
+    let scene = Scene::new();
+    scene.layout("layout", "v1", &[(Arch::X86_64, "amd")]);
+    let index = scene.path("layout/index.json");
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
+    json["manifests"][0]["size"] = 1.into();
+    std::fs::write(&index, json.to_string()).unwrap();
+    let error = scene.refused("oci:@/layout");
+    assert!(error.contains("bytes long, not 1"), "{error}");
+}
+
+#[test]
+fn a_layout_of_devices_is_not_waited_for() {
+    let scene = Scene::new();
+    std::fs::create_dir(scene.path("layout")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", scene.path("layout/index.json")).unwrap();
+    let error = scene.refused("oci:@/layout");
+    assert!(error.contains("not a regular file"), "{error}");
+}
+
+#[test]
 fn a_layer_that_was_tampered_with_is_refused() {
     let scene = Scene::new();
     scene.layout("l", "a:1", &[(Arch::X86_64, "good")]);
@@ -279,9 +301,9 @@ fn an_archive_that_is_not_as_it_should_be_is_refused() {
             .contains("not in the archive")
     );
     std::fs::write(scene.path("text"), "no tar").unwrap();
-    assert!(
-        scene
-            .refused("docker-archive:@/text")
-            .contains("manifest.json")
-    );
+    let error = scene.refused("docker-archive:@/text");
+    assert!(error.contains("not a tar archive"), "{error}");
+    std::fs::write(scene.path("zeros"), [0; 1024]).unwrap();
+    let error = scene.refused("docker-archive:@/zeros");
+    assert!(error.contains("manifest.json"), "{error}");
 }
