@@ -2,8 +2,11 @@
 //! kernel, runs every case of `guest/cases` in it, and looks at what each
 //! printed.
 //!
-//! Needs HULLKIT_KERNEL (one bzImage, or several with `:` between) and
-//! HULLKIT_RUNC_SHIM (the static program); without them it is skipped.
+//! Needs HULLKIT_KERNEL (one kernel, or several with `:` between) and
+//! HULLKIT_RUNC_SHIM (the static program, whose architecture is the guest's);
+//! without them it is skipped. HULLKIT_BUSYBOX names a static busybox where
+//! /bin/busybox is for another architecture, HULLKIT_MODULES kernel modules to
+//! load (`:` between): with overlay's, overlays are tested too.
 
 #[path = "guest/case.rs"]
 mod case;
@@ -34,10 +37,11 @@ fn containers_in_a_guest() {
         only.as_ref()
             .is_none_or(|only| case.name.contains(only.as_str()))
     });
-    let initrd = machine::initrd(&PathBuf::from(program), &cases);
+    let program = PathBuf::from(program);
+    let initrd = machine::initrd(&program, &cases);
     for kernel in kernels.split(':') {
         println!("kernel {kernel}");
-        let console = machine::boot(&PathBuf::from(kernel), &initrd);
+        let console = machine::boot(&program, &PathBuf::from(kernel), &initrd);
         let failed: Vec<String> = cases
             .iter()
             .filter_map(|case| case.judge(&console).err())

@@ -1,16 +1,17 @@
 //! Runs hooks: programs that get the container's state on standard input.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::query;
 use crate::error::Error;
 use crate::spec::Hook;
 use crate::state::{State, Status};
-use crate::sys::process;
+use crate::sys::{file, process};
 
 /// Runs the hooks of a stage one after another; the first that fails is the
 /// last.
@@ -42,16 +43,9 @@ fn run(hook: &Hook, input: &[u8]) -> Result<(), String> {
         .args(arguments)
         .env_clear()
         .envs(environment)
-        .stdin(Stdio::piped())
+        .stdin(stdin(input).map_err(text)?)
         .spawn()
         .map_err(text)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        match stdin.write_all(input) {
-            // A hook need not read what it is told.
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(text(e)),
-            _ => {}
-        }
-    }
     if let Some(seconds) = hook.timeout {
         let in_time = ends_within(&child, Duration::from_secs(u64::from(seconds))).map_err(text)?;
         if !in_time {
@@ -68,17 +62,18 @@ fn run(hook: &Hook, input: &[u8]) -> Result<(), String> {
     }
 }
 
+/// The state as a file in memory: writing to a pipe would wait, beyond any
+/// timeout, for a hook that does not read.
+fn stdin(input: &[u8]) -> io::Result<File> {
+    let mut stdin = File::from(file::memfd(c"state")?);
+    stdin.write_all(input)?;
+    stdin.rewind()?;
+    Ok(stdin)
+}
+
 /// A pidfd becomes readable at the end.
 fn ends_within(child: &std::process::Child, limit: Duration) -> io::Result<bool> {
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let pidfd = process::open_pid(pid)?;
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-        match process::poll(pidfd.as_fd(), libc::POLLIN, Some(left)) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            other => return other,
-        }
-    }
+    process::poll_until(pidfd.as_fd(), libc::POLLIN, Instant::now() + limit)
 }

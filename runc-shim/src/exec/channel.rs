@@ -3,8 +3,9 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
-use crate::sys::socket;
+use crate::sys::{process, socket};
 
 /// Where the child has got to, or what it stumbled over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +93,13 @@ impl Message {
     /// Waits for the next one; `None`: the other side has closed.
     ///
     /// # Errors
-    /// The kernel's; a record that is none of ours is `EPROTO`.
-    pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Self>> {
+    /// The kernel's; a record that is none of ours is `EPROTO`, none within
+    /// `limit` is `ETIMEDOUT`.
+    pub(super) fn receive(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<Option<Self>> {
+        let deadline = Instant::now() + limit;
+        if !process::poll_until(socket, libc::POLLIN, deadline)? {
+            return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
+        }
         let mut buffer = [0; MAX];
         match socket::receive(socket, &mut buffer)? {
             [] => Ok(None),
@@ -107,7 +113,21 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+
+    #[test]
+    fn silence_has_an_end_and_the_other_side_s_end_is_told() {
+        let (ours, theirs) = socket::pair().unwrap();
+        let limit = Duration::from_millis(20);
+        let error = Message::receive(ours.as_fd(), limit).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ETIMEDOUT));
+        Message::Ready.send(theirs.as_fd()).unwrap();
+        drop(theirs);
+        let next = || Message::receive(ours.as_fd(), limit).unwrap();
+        assert_eq!((next(), next()), (Some(Message::Ready), None));
+    }
 
     #[test]
     fn a_message_is_read_as_it_was_written() {

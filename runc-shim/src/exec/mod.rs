@@ -10,12 +10,14 @@ mod identity;
 mod join;
 mod mounts;
 mod nodes;
+mod proc_guard;
 mod tree;
 
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::plan::{Plan, Step};
@@ -27,6 +29,16 @@ use crate::sys::socket;
 use channel::{Failed, Message};
 use child::Child;
 use join::Joined;
+
+/// How long the container's process may be silent: from its birth to its
+/// first word, from one to the next, and from `start` to the exec. Hooks run
+/// while it waits and do not count. Then it is killed, or, after `start`, left
+/// to `delete --force`. Long, because a mount may have to read a slow disk.
+const SILENT_AT_MOST: Duration = Duration::from_secs(60);
+
+/// How long after SIGKILL its end is waited for; it may hang in the kernel, and
+/// is then left to whoever takes orphans.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The container's first process, as its parent sees it.
 #[derive(Debug)]
@@ -136,8 +148,7 @@ fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedF
 impl Process {
     /// From the process between to the one that it has made.
     fn follow(self) -> Result<Self, Error> {
-        let message = Message::receive(self.channel.as_fd())
-            .map_err(Error::io("hear from", "the container's process"))?;
+        let message = hear(self.channel.as_fd(), SILENT_AT_MOST).inspect_err(|_| self.kill())?;
         let end = process::wait(self.pidfd.as_fd())
             .map_err(Error::io("wait for", "the process in between"))?;
         match message {
@@ -164,7 +175,7 @@ impl Process {
         plan: &Plan,
         attendant: &mut impl Attend,
     ) -> Result<(), Error> {
-        let result = self.converse(container, plan, attendant);
+        let result = self.converse(container, plan, attendant, SILENT_AT_MOST);
         if result.is_err() {
             self.kill();
         }
@@ -176,13 +187,12 @@ impl Process {
         container: &Container,
         plan: &Plan,
         attendant: &mut impl Attend,
+        limit: Duration,
     ) -> Result<(), Error> {
         let channel = self.channel.as_fd();
         let mut executing = false;
         loop {
-            let message = Message::receive(channel)
-                .map_err(Error::io("hear from", "the container's process"))?;
-            match message {
+            match hear(channel, limit)? {
                 Some(Message::Waiting(step)) => {
                     match plan.steps.get(step) {
                         Some(Step::AwaitMappings) => self.prepare(container)?,
@@ -209,25 +219,31 @@ impl Process {
         }
     }
 
-    /// What a process in a new user namespace may not do for itself.
+    /// What a process in a user namespace may not do for itself. One that was
+    /// joined has its maps.
     fn prepare(&self, container: &Container) -> Result<(), Error> {
-        write_maps(self.pid, &container.namespaces)?;
+        if container.namespaces.is_new(NamespaceKind::User) {
+            write_maps(self.pid, &container.namespaces)?;
+        }
         if let Some(score) = container.process.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.pid);
             fs::write(&path, score.to_string()).map_err(Error::io("write", &path))?;
         }
         for limit in &container.process.rlimits {
             process::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
-                .map_err(Error::io("set", limit.name))?;
+                .map_err(Error::io("set the limit", limit.name))?;
         }
         Ok(())
     }
 
-    /// Kills the process and takes its end.
+    /// Kills the process and takes its end, if it comes in time.
     pub fn kill(&self) {
         // It may have ended already, and its end may have been taken.
         let _gone = process::send_signal(self.pidfd.as_fd(), libc::SIGKILL);
-        let _taken = process::wait(self.pidfd.as_fd());
+        let deadline = Instant::now() + GONE_WITHIN;
+        if process::poll_until(self.pidfd.as_fd(), libc::POLLIN, deadline).unwrap_or(true) {
+            let _taken = process::wait(self.pidfd.as_fd());
+        }
     }
 
     /// Sends a signal.
@@ -255,6 +271,11 @@ impl Process {
     }
 }
 
+/// The next message of the container's process.
+fn hear(channel: BorrowedFd<'_>, limit: Duration) -> Result<Option<Message>, Error> {
+    Message::receive(channel, limit).map_err(Error::io("hear from", "the container's process"))
+}
+
 fn told_end(end: End) -> String {
     match end {
         End::Code(code) => format!("code {code}"),
@@ -272,9 +293,7 @@ pub fn release(socket_path: &[u8]) -> Result<(), Error> {
         socket::connect(socket_path).map_err(Error::io("reach", "the container's process"))?;
     let mut executing = false;
     loop {
-        let message = Message::receive(socket.as_fd())
-            .map_err(Error::io("hear from", "the container's process"))?;
-        match message {
+        match hear(socket.as_fd(), SILENT_AT_MOST)? {
             Some(Message::Executing) => executing = true,
             Some(Message::Failed(failed)) => return Err(step_error(failed)),
             Some(_) => {}
@@ -321,5 +340,5 @@ fn map_text(mappings: &[IdMapping]) -> String {
 /// It holds a NUL byte.
 pub fn c_path(path: &std::path::Path) -> Result<CString, Error> {
     CString::new(path.as_os_str().as_encoded_bytes())
-        .map_err(|e| Error::io("use", path.display())(io::Error::from(e)))
+        .map_err(|e| Error::io("take the path", path.display())(io::Error::from(e)))
 }

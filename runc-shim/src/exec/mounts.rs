@@ -5,10 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::child::{Done, Failure};
-use super::tree::{Tree, Want};
+use super::proc_guard::{self, Guest};
+use super::tree::{Place, Tree, Want};
 use crate::spec::{Mount, MountKind, MountOption};
 use crate::sys::mount::{self, Change, Propagation, attr};
 use crate::sys::{file, resolve};
+
+/// The inode of a procfs's root, `PROC_ROOT_INO` of the kernel.
+const PROC_ROOT_INO: u64 = 1;
 
 /// What a mount point that cannot be made is told as.
 const MAKING: &str = "making the mount point, which the root lacks";
@@ -107,10 +111,8 @@ pub(super) fn mount(
     Ok(read_only_later.then_some(mounted))
 }
 
-/// Opens where something is to be mounted. Nothing but what the specification
-/// and its runtimes allow may be mounted inside of a `/proc`, or a container
-/// could be shown a false one (CVE-2019-19921).
-fn place(tree: &Tree, path: &CStr, want: Want) -> Result<super::tree::Place, Failure> {
+/// Opens where something is to be mounted, and makes sure that `proc` lets it.
+fn place(tree: &Tree, path: &CStr, want: Want, what: Guest) -> Result<Place, Failure> {
     let place = tree.place(path, want).map_err(|error| {
         let detail = match error.raw_os_error() {
             Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT) => MAKING,
@@ -118,17 +120,29 @@ fn place(tree: &Tree, path: &CStr, want: Want) -> Result<super::tree::Place, Fai
         };
         Failure::in_part(detail)(error)
     })?;
+    let there = tree.path_of(place.fd.as_fd())?;
+    let there = there.ok_or_else(|| Failure::own(libc::EXDEV, "it lies outside of the root"))?;
+    proc_guard::check(path.to_bytes(), &there, what)
+        .map_err(|problem| Failure::own(libc::EPERM, problem))?;
     Ok(place)
 }
 
 fn bind(tree: &Tree, wanted: &Mount, source: &CStr, recursive: bool) -> Result<OwnedFd, Failure> {
     let copy =
         mount::clone_tree(None, source, recursive).map_err(Failure::in_part("the source"))?;
-    let is_dir = file::stat(copy.as_fd())?.is_dir();
+    let source = file::stat(copy.as_fd())?;
+    let is_dir = source.is_dir();
+    let root_of_proc =
+        source.identity.1 == PROC_ROOT_INO && file::filesystem(copy.as_fd())?.is_proc();
     let place = place(
         tree,
         &wanted.destination,
         if is_dir { Want::Folder } else { Want::File },
+        if root_of_proc {
+            Guest::BoundProc
+        } else {
+            Guest::Other
+        },
     )?;
     if place.existed && file::stat(place.fd.as_fd())?.is_dir() != is_dir {
         let kinds = [
@@ -167,7 +181,12 @@ struct Filesystem<'a> {
 
 impl Filesystem<'_> {
     fn mount_on(&self, tree: &Tree, destination: &CStr) -> Result<OwnedFd, Failure> {
-        let place = place(tree, destination, Want::Folder)?;
+        let what = match self.fstype.to_bytes() {
+            b"proc" => Guest::Proc,
+            b"sysfs" => Guest::Sysfs,
+            _ => Guest::Other,
+        };
+        let place = place(tree, destination, Want::Folder, what)?;
         // fsconfig(2) takes values of up to 255 bytes.
         let long = |o: &MountOption| o.value.as_ref().is_some_and(|v| v.count_bytes() > 255);
         if self.options.iter().any(long) {
@@ -188,7 +207,7 @@ impl Filesystem<'_> {
             })
     }
 
-    fn configure(&self, fs: BorrowedFd<'_>, place: &super::tree::Place) -> io::Result<()> {
+    fn configure(&self, fs: BorrowedFd<'_>, place: &Place) -> io::Result<()> {
         mount::set_option(fs, c"source", Some(self.source))?;
         // A device must not be written at all; of a virtual filesystem it is
         // the mount that cannot be.

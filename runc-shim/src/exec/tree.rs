@@ -4,7 +4,8 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 
 use crate::sys::file;
 use crate::sys::resolve::open_in_root;
@@ -45,6 +46,16 @@ impl Tree {
     /// Opens what is at `path`, following symbolic links within the root.
     pub(super) fn open(&self, path: &CStr) -> io::Result<OwnedFd> {
         open_in_root(self.root(), path, O_PATH, 0)
+    }
+
+    /// Where in the container `fd` is, by the host's `/proc`; `None`: nowhere in
+    /// its root.
+    pub(super) fn path_of(&self, fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
+        let root = host_path(self.root())?;
+        let path = host_path(fd)?;
+        let rest = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(&root));
+        let inside = rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        Ok(inside.map(<[u8]>::to_vec))
     }
 
     /// Opens a mount point, making it and the folders above it where missing.
@@ -104,6 +115,11 @@ impl Tree {
         }
         Ok(parent)
     }
+}
+
+fn host_path(fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+    Ok(path.into_os_string().into_vec())
 }
 
 /// Where each part of a path ends: of `/a/b`, 2 and 4.

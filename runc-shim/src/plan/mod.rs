@@ -99,10 +99,8 @@ pub fn steps(container: &Container, facts: &Facts) -> Vec<Step> {
 }
 
 fn own_namespaces(container: &Container, steps: &mut Vec<Step>) {
-    if container.namespaces.is_new(NamespaceKind::User) {
-        steps.push(Step::AwaitMappings);
-    }
     if container.namespaces.has(NamespaceKind::User) {
+        steps.push(Step::AwaitMappings);
         steps.push(Step::BecomeNamespaceRoot);
     }
     // Not by clone3: the namespace's root is the cgroup that one is in while
@@ -116,7 +114,7 @@ fn own_namespaces(container: &Container, steps: &mut Vec<Step>) {
     steps.extend(container.domainname.clone().map(Step::SetDomainname));
 }
 
-/// In a new user namespace the parent has set these, because the child lacks
+/// In a user namespace the parent has set these, because the child lacks
 /// the right.
 fn limits(container: &Container, steps: &mut Vec<Step>) {
     if !container.namespaces.has(NamespaceKind::User) {

@@ -5,6 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::time::Instant;
 
 use super::file::owned;
 use super::{check_int, check_unit};
@@ -199,4 +200,20 @@ pub fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: Option<i32>) -> io::Res
     // SAFETY: one entry, as stated.
     check_int(unsafe { libc::poll(&raw mut entry, 1, timeout_ms.unwrap_or(-1)) }.into())
         .map(|n| n > 0)
+}
+
+/// [`poll`] until a point in time, whatever signals come between.
+///
+/// # Errors
+/// The kernel's.
+pub fn poll_until(fd: BorrowedFd<'_>, events: i16, deadline: Instant) -> io::Result<bool> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, so that it does not spin through the last millisecond.
+        let left = i32::try_from(left.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        match poll(fd, events, Some(left)) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }

@@ -23,15 +23,41 @@ fn set_mask(mask: u64) -> io::Result<()> {
     })
 }
 
-/// Blocks no signal, and gives SIGPIPE (which Rust ignores) its default back:
-/// what a program expects at its start.
+/// The highest signal, `_NSIG` of the kernel.
+const LAST_SIGNAL: i32 = 64;
+
+/// The kernel's `struct sigaction` on x86_64 and aarch64, all zero: handler
+/// `SIG_DFL`, no flags, no restorer, an empty mask.
+const DEFAULT_ACTION: [u64; 4] = [0; 4];
+
+/// Gives every signal its default disposition and blocks none: what a program
+/// expects at its start. An ignored signal stays ignored across exec: SIGPIPE
+/// by Rust, 32 and 33 by a caller's posix_spawn, SIGHUP by nohup. By the raw
+/// call, because the C library's refuses the signals that it keeps for itself.
 ///
 /// # Errors
 /// The kernel's.
 pub fn reset() -> io::Result<()> {
-    // SAFETY: the default disposition runs no code of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let fixed = [libc::SIGKILL, libc::SIGSTOP];
+    for signal in (1..=LAST_SIGNAL).filter(|s| !fixed.contains(s)) {
+        set_action(signal, &DEFAULT_ACTION)?;
+    }
     set_mask(0)
+}
+
+fn set_action(signal: i32, action: &[u64; 4]) -> io::Result<()> {
+    let old = ptr::null_mut::<u64>();
+    // SAFETY: an action of the kernel's layout that runs no code of ours, and
+    // a mask of the stated size; the old action is not wanted.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
+            old,
+            size_of::<u64>(),
+        )
+    })
 }
 
 /// Blocks every signal, so that [`next`] can take them one by one.
@@ -60,4 +86,36 @@ pub fn next() -> io::Result<i32> {
             size_of::<u64>(),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use super::*;
+
+    /// What a program sees as ignored that was born ignoring SIGHUP, 32 and 33.
+    fn ignored_after(reset: fn() -> io::Result<()>) -> String {
+        const IGNORE: [u64; 4] = [1, 0, 0, 0];
+        let mut command = Command::new("grep");
+        command.args(["SigIgn", "/proc/self/status"]);
+        let prepare = move || {
+            for signal in [libc::SIGHUP, 32, 33] {
+                set_action(signal, &IGNORE)?;
+            }
+            reset()
+        };
+        // SAFETY: the closure makes system calls and nothing else.
+        unsafe { command.pre_exec(prepare) };
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split_whitespace().last().unwrap().to_owned()
+    }
+
+    #[test]
+    fn no_signal_stays_ignored() {
+        assert_eq!(ignored_after(|| Ok(())), "0000000180000001");
+        assert_eq!(ignored_after(reset), "0000000000000000");
+    }
 }

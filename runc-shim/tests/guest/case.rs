@@ -62,6 +62,7 @@ impl Case {
         let parent = self.config.pointer_mut(parent).unwrap();
         match parent {
             Value::Array(list) if last == "-" => list.push(value),
+            Value::Array(list) => list[last.parse::<usize>().unwrap()] = value,
             parent => parent[last] = value,
         }
         self

@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use crate::case::Case;
+use crate::case::{Case, plain};
 
 pub(crate) fn all() -> Vec<Case> {
     let mut cases = life();
     cases.extend(mounts());
+    cases.extend(proc_guard());
+    cases.extend(long_options());
     cases.extend(namespaces());
     cases.extend(rights());
     cases.extend(cgroups());
@@ -115,6 +117,91 @@ fn mounts() -> Vec<Case> {
     ]
 }
 
+/// What may not be mounted on `/proc` or in it (CVE-2019-16884, CVE-2019-19921,
+/// CVE-2023-27561).
+fn proc_guard() -> Vec<Case> {
+    let tmpfs = |place: &str| json!({"destination": place, "type": "tmpfs", "source": "false"});
+    let bind = |source: &str, place: &str| json!({"destination": place, "type": "bind", "source": source, "options": ["rbind"]});
+    let in_copy = |change: &str| {
+        format!(
+            "cp -a /rootfs /tmp/root; {change}; runc-shim --root /run/state run --bundle . $1; echo rc=$?; rm -rf /tmp/root"
+        )
+    };
+    let copy = json!({"path": "/tmp/root"});
+    vec![
+        Case::new("proc-inside", "echo never")
+            .with("/mounts/-", tmpfs("/proc/self/attr"))
+            .says("runc-shim: run proc-inside: mount tmpfs on /proc/self/attr: Operation not permitted (it lies inside of /proc)")
+            .never_says("never\n"),
+        Case::new("proc-false", "echo never")
+            .with("/mounts/-", bind("/tmp", "/proc"))
+            .says("runc-shim: run proc-false: bind /tmp on /proc: Operation not permitted (only a proc filesystem may be mounted there)")
+            .never_says("never\n"),
+        Case::new("proc-is-a-link", "echo never")
+            .with("/root", copy.clone())
+            .script(&in_copy("rmdir /tmp/root/proc; ln -s /data /tmp/root/proc"))
+            .says("runc-shim: run proc-is-a-link: mount proc on /proc: Operation not permitted (a symbolic link leads it elsewhere)")
+            .never_says("never\n"),
+        Case::new("link-into-proc", "echo never")
+            .with("/root", copy)
+            .with("/mounts/-", tmpfs("/innocent"))
+            .script(&in_copy("ln -s proc/self/attr /tmp/root/innocent"))
+            .says("runc-shim: run link-into-proc: mount tmpfs on /innocent: Operation not permitted (it lies inside of /proc)")
+            .never_says("never\n"),
+        Case::new("proc-covered", "cat /proc/cpuinfo /proc/net/dev; ls -d /proc/1")
+            .with("/mounts/-", bind("/tmp/mine", "/proc/cpuinfo"))
+            .with("/mounts/-", bind("/tmp/yours", "/proc/net/dev"))
+            .script("echo my cpus > /tmp/mine; echo your net > /tmp/yours; runc-shim --root /run/state run --bundle . $1; echo rc=$?")
+            .says("my cpus")
+            .says("your net")
+            .says("/proc/1")
+            .says("rc=0"),
+        Case::new("proc-of-the-host", "cat /proc/1/comm")
+            .with("/mounts/2", bind("/proc", "/proc"))
+            .says("init")
+            .says("rc=0"),
+    ]
+}
+
+/// Options that fsconfig(2) does not take, because they are too long.
+fn long_options() -> Vec<Case> {
+    let mode = format!("mode={}711", "0".repeat(300));
+    let mut cases = vec![
+        Case::new("option-long", "stat -c %a /data; touch /data/x; grep -c ' /data tmpfs ro,nosuid' /proc/self/mounts")
+            .with("/mounts/-", json!({"destination": "/data", "type": "tmpfs", "source": "t", "options": [mode, "ro", "nosuid"]}))
+            .says("711")
+            .says("touch: /data/x: Read-only file system")
+            .says("1")
+            .says("rc=0"),
+    ];
+    if crate::setting("HULLKIT_MODULES").is_none() {
+        println!("left out: overlay, because HULLKIT_MODULES does not name its module");
+        return cases;
+    }
+    let long = format!("/tmp/{}", "long".repeat(40));
+    let options = |lower: &str| {
+        json!([
+            format!("lowerdir={lower}"),
+            "upperdir=/tmp/upper",
+            "workdir=/tmp/work"
+        ])
+    };
+    let overlay = |name, lower: &str| {
+        Case::new(name, "cat /data/a; cat /data/b; echo up > /data/c")
+            .with("/mounts/-", json!({"destination": "/data", "type": "overlay", "source": "overlay", "options": options(lower)}))
+            .script(&format!("mkdir -p {long}/1 {long}/2 /tmp/upper /tmp/work; ln -sf {long} /tmp/short; echo one > {long}/1/a; echo two > {long}/2/b
+                runc-shim --root /run/state run --bundle . $1; echo rc=$?; cat /tmp/upper/c; grep -c ^overlay /proc/mounts; rm -rf /tmp/upper /tmp/work {long}"))
+            .says("one")
+            .says("two")
+            .says("up")
+            .says("0")
+            .says("rc=0")
+    };
+    cases.push(overlay("overlay", "/tmp/short/1:/tmp/short/2"));
+    cases.push(overlay("overlay-long", &format!("{long}/1:{long}/2")));
+    cases
+}
+
 /// Namespaces and what belongs to them.
 fn namespaces() -> Vec<Case> {
     let ns = "for n in net ipc uts cgroup user; do readlink /proc/self/ns/$n; done > ";
@@ -138,6 +225,20 @@ fn namespaces() -> Vec<Case> {
             for p in /proc/[0-9]*; do grep -q sleep $p/comm 2>/dev/null && mount -o bind $p/ns/pid /tmp/pidns; done
             runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/uts; umount /tmp/pidns")
             .says("joined")
+            .says("rc=0"),
+        Case::new("user-namespace-by-path", "id -u; cat /proc/self/uid_map | tr -s ' '; ulimit -n; cat /proc/self/oom_score_adj; ls -l /dev/null > /dev/null && echo null")
+            .with("/linux/namespaces", json!([{"type": "user", "path": "/tmp/userns"}, {"type": "mount"}, {"type": "pid"}]))
+            .with("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 55, "hard": 66}]))
+            .with("/process/oomScoreAdj", json!(77))
+            .with("/mounts/3", json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "ro"]}))
+            .script("touch /tmp/userns; mount --make-rprivate /tmp; unshare -U sleep 8 & usleep 500000
+            for p in /proc/[0-9]*; do grep -q sleep $p/comm 2>/dev/null && echo 0 100000 1000 > $p/uid_map && echo 0 100000 1000 > $p/gid_map && mount -o bind $p/ns/user /tmp/userns; done
+            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/userns")
+            .says("0")
+            .says(" 0 100000 1000")
+            .says("55")
+            .says("77")
+            .says("null")
             .says("rc=0"),
         Case::new("namespace-of-wrong-type", "true")
             .with("/linux/namespaces/-", json!({"type": "uts", "path": "/proc/1/ns/net"}))
@@ -216,6 +317,7 @@ fn rights() -> Vec<Case> {
             .says("rc=1")
             .never_says("rc=0"),
         Case::new("signals-and-session", "grep -e SigBlk -e SigIgn /proc/self/status | tr '\\t' ' '; sed 's/.*) //' /proc/self/stat | { read s pp pg se rest; echo session $se; }")
+            .script("trap '' HUP USR1 PIPE; runc-shim --root /run/state run --bundle . $1")
             .says("SigBlk: 0000000000000000")
             .says("SigIgn: 0000000000000000")
             .says("session 1"),
@@ -229,7 +331,7 @@ fn rights() -> Vec<Case> {
             .says("Seccomp: 2"),
         Case::new("seccomp-privileged", "mkdir /tmp/d; echo done")
             .with("/process/capabilities", json!({"bounding": ["CAP_CHOWN"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"]}))
-            .with("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}))
+            .with("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}))
             .says("mkdir: can't create directory '/tmp/d': No space left on device")
             .says("done"),
         Case::new("apparmor-unknown", "true")
@@ -310,6 +412,12 @@ fn trouble() -> Vec<Case> {
             /run/writable --root /run/state run --bundle /tmp $1; echo rc=$?; rm /run/writable")
             .says("fine")
             .says("rc=0"),
+        overwrite(),
+        Case::new("hook-that-reads-nothing", "echo program")
+            .with("/annotations", json!({"large": "x".repeat(200_000)}))
+            .with("/hooks", json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0"]}]}))
+            .says("program")
+            .says("rc=0"),
         Case::new("hooks", "echo program")
             .with("/hooks", json!({
                 "prestart": [{"path": "/bin/sh", "args": ["sh", "-c", "head -c 300 | grep -o creating"], "env": ["PATH=/bin"]}],
@@ -333,6 +441,38 @@ fn trouble() -> Vec<Case> {
             .says("runc-shim: start exec-fails: execute the program: No such file or directory (/etc/script)")
             .says("rc=1"),
     ]
+}
+
+/// CVE-2019-5736 as it was done: a container that sees the runtime's processes
+/// opens what they run, and writes to it once they are gone. A hook holds the
+/// runtime until it is caught; the first container keeps trying.
+fn overwrite() -> Case {
+    let attack = "while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in *writable*|*memfd*)
+        exec 9<$p/exe || continue; echo caught; sleep 3
+        echo evil > /proc/self/fd/9; echo evil >> /proc/self/fd/9; echo tried; exit;; esac; done; done";
+    let all = json!([
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_PTRACE",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FOWNER"
+    ]);
+    let rights = json!({"bounding": all, "permitted": all, "effective": all, "inheritable": all, "ambient": all});
+    let mut victim = plain("echo victim");
+    victim["hooks"] = json!({"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "2"]}]});
+    Case::new("own-file-overwritten", attack)
+        .with("/root", json!({"path": "/tmp/root"}))
+        .with("/linux/namespaces", json!([{"type": "mount"}]))
+        .with("/process/capabilities", rights)
+        .script(&format!(
+            "cp -a /rootfs /tmp/root; cp /bin/runc-shim /run/writable; mkdir /tmp/victim; echo '{victim}' > /tmp/victim/config.json
+            /run/writable --root /run/state run --bundle . $1 & usleep 300000
+            /run/writable --root /run/state run --bundle /tmp/victim victim; wait; cmp /bin/runc-shim /run/writable && echo intact
+            rm -rf /tmp/root /run/writable /tmp/victim"
+        ))
+        .says("caught")
+        .says("tried")
+        .says("victim")
+        .says("intact")
 }
 
 /// create, start, state, kill, delete, run.
@@ -378,6 +518,19 @@ fn life() -> Vec<Case> {
         .says("runc-shim: delete detached: the container is running, and must be stopped")
         .says("forced=0")
         .says("again=0"),
+        Case::new("kill-all", "")
+            .with("/process/args", json!(["/bin/sh", "-c", "sleep 1212 & sleep 1212 & sleep 1212"]))
+            .with("/linux/namespaces", json!([{"type": "mount"}]))
+            .script(
+                "r='runc-shim --root /run/state'; $r run --detach --bundle . $1; usleep 200000
+            ps | grep -c '[s]leep 1212'; $r kill --all $1 STOP; echo rc=$?; $r kill --all $1 KILL; echo rc=$?; usleep 300000
+            ps | grep '[s]leep 1212' | grep -v -c Z; $r state $1 | grep status; $r delete $1; echo deleted=$?",
+            )
+            .says("3")
+            .says("rc=0")
+            .says("0")
+            .says("  \"status\": \"stopped\",")
+            .says("deleted=0"),
         Case::new("command-missing", "")
             .with("/process/args", json!(["nothing-of-that-name"]))
             .says("runc-shim: run command-missing: find the program: No such file or directory (nothing-of-that-name)")

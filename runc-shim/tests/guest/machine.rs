@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 
 use crate::case::Case;
 use crate::cpio::Archive;
+use crate::setting;
 
 /// No boot takes longer; a hang is a failure with its console, not a hang.
 const TIME_LIMIT: &str = "240";
 
-const APPLETS: [&str; 45] = [
+const APPLETS: [&str; 46] = [
+    "cmp",
     "sh",
     "cat",
     "ls",
@@ -61,7 +63,8 @@ const APPLETS: [&str; 45] = [
 /// The initrd with the program under test and the cases.
 pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
     let mut archive = Archive::default();
-    let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
+    let busybox = setting("HULLKIT_BUSYBOX").unwrap_or_else(|| "/bin/busybox".to_owned());
+    let busybox = fs::read(busybox).expect("busybox-static is installed");
     for folder in [
         "bin",
         "proc",
@@ -108,6 +111,11 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         &fs::read(program).expect("HULLKIT_RUNC_SHIM"),
     );
     archive.file("init", 0o755, include_bytes!("init.sh"));
+    let modules = setting("HULLKIT_MODULES").unwrap_or_default();
+    for (i, module) in modules.split(':').filter(|m| !m.is_empty()).enumerate() {
+        let module = fs::read(module).expect("HULLKIT_MODULES names files");
+        archive.file(&format!("modules/{i}.ko"), 0o644, &module);
+    }
     for case in cases {
         archive.folder(&format!("cases/{}", case.name));
         archive.file(
@@ -124,38 +132,53 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
     archive.finish()
 }
 
-/// Boots, and returns what the console said.
-pub(crate) fn boot(kernel: &Path, initrd: &[u8]) -> String {
+/// What a machine of an architecture is started with.
+struct Machine {
+    qemu: &'static str,
+    options: [&'static str; 4],
+    console: &'static str,
+}
+
+impl Machine {
+    /// The one that runs this program, by `e_machine` of its ELF header (elf(5)).
+    fn of(program: &Path) -> Self {
+        let program = fs::read(program).expect("HULLKIT_RUNC_SHIM");
+        match program[18..20] {
+            [62, 0] => Self {
+                qemu: "qemu-system-x86_64",
+                options: ["-M", "q35", "-cpu", "max"],
+                console: "ttyS0",
+            },
+            [183, 0] => Self {
+                qemu: "qemu-system-aarch64",
+                options: ["-M", "virt", "-cpu", "max,pauth-impdef=on"],
+                console: "ttyAMA0",
+            },
+            ref other => panic!("HULLKIT_RUNC_SHIM is for no machine that is known: {other:?}"),
+        }
+    }
+}
+
+/// Boots the machine that `program` is for, and returns what the console said.
+pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("initrd");
     fs::write(&path, initrd).unwrap();
+    let machine = Machine::of(program);
     let output = Command::new("timeout")
-        .args([
-            TIME_LIMIT,
-            "qemu-system-x86_64",
-            "-M",
-            "q35",
-            "-accel",
-            "tcg,thread=multi",
-        ])
-        .args([
-            "-cpu",
-            "max",
-            "-m",
-            "512",
-            "-nographic",
-            "-no-reboot",
-            "-net",
-            "none",
-        ])
+        .args([TIME_LIMIT, machine.qemu])
+        .args(machine.options)
+        .args(["-accel", "tcg,thread=multi", "-m", "512"])
+        .args(["-nographic", "-no-reboot", "-net", "none"])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")
         .arg(&path)
-        .args(["-append", "console=ttyS0 quiet panic=-1"])
+        .arg("-append")
+        .arg(format!("console={} quiet panic=-1", machine.console))
         .stdin(Stdio::null())
         .output()
-        .expect("qemu-system-x86_64 is installed");
+        .expect("QEMU is installed");
     let console = String::from_utf8_lossy(&output.stdout).replace('\r', "");
     if let Some(path) = std::env::var_os("HULLKIT_CONSOLE") {
         fs::write(path, &console).unwrap();
