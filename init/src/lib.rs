@@ -9,7 +9,9 @@
 pub mod boot;
 pub mod bundle_setup;
 pub mod cmdline;
+pub mod console;
 pub mod control;
+pub mod disks;
 pub mod error;
 pub mod event_loop;
 pub mod hullctl;
@@ -21,6 +23,7 @@ pub mod modules;
 pub mod net;
 pub mod pid1;
 pub mod plan;
+pub mod ready;
 pub mod shutdown;
 pub mod supervise;
 pub mod sys;
