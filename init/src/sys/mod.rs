@@ -2,6 +2,7 @@
 //! the crate's `unsafe` is here.
 #![allow(unsafe_code)]
 
+pub mod block;
 mod early;
 pub mod environment;
 pub mod fd;
