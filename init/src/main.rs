@@ -1,6 +1,7 @@
 //! One static binary, several programs by the name it is called by: `/init` is
 //! PID 1, `hullctl` the control client, `hullkit-log` the log process,
-//! `hullkit-uevent` the one that loads modules for new devices, `modprobe` (or
+//! `hullkit-uevent` the one that loads modules for new devices, `hullkit-probe`
+//! the one that looks into a service, `modprobe` (or
 //! `/init` as the kernel calls it) the one that loads a module by name.
 
 use std::ffi::OsString;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hullkit_init::modules::modprobe;
-use hullkit_init::{hullctl, log, pid1, uevent};
+use hullkit_init::{hullctl, log, pid1, probe, uevent};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         "hullctl" => hullctl::main(args.get(1..).unwrap_or_default()),
         log::NAME => log::main(),
         uevent::NAME => uevent::main(),
+        probe::NAME => probe::main(args.get(1..).unwrap_or_default()),
         modprobe::NAME => modprobe::main(args.get(1..).unwrap_or_default()),
         _ if std::process::id() == 1 => pid1::main(),
         // The kernel asks for a module.

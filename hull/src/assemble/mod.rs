@@ -144,7 +144,7 @@ pub enum Error {
 pub fn assemble(spec: &Spec, finder: &Finder<'_>, guest: Option<&Path>) -> Result<System, Error> {
     let images = Images::load(spec, finder)?;
     let composed = compose::all(spec, finder.arch, |entry| {
-        Ok::<_, Error>(images.get(&entry.image)?.image.runtime_config())
+        Ok::<_, Error>(compose::Image::from(&images.get(&entry.image)?.image))
     })?;
     let mut system = System {
         tree: skeleton::tree()?,

@@ -42,7 +42,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             spool: &std::env::temp_dir(),
         };
         let composed = compose::all(&spec, args.arch, |entry| {
-            anyhow::Ok(finder.find(&entry.image.value)?.runtime_config())
+            anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?))
         })?;
         note(composed.iter().flat_map(|c| &c.warnings));
     }

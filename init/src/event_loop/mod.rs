@@ -10,8 +10,10 @@
 mod cgroup;
 mod container;
 mod log_link;
+mod notify;
 mod output;
 mod poller;
+mod probes;
 mod report;
 mod requests;
 mod runtime;
@@ -57,11 +59,18 @@ pub fn run(started: Time, booted: Booted, plan: Plan) -> End {
         if let Some(end) = shell.end {
             return end;
         }
-        let timeout = shell.core.deadline().map(|deadline| deadline.from(now()));
+        let deadline = shell
+            .core
+            .deadline()
+            .into_iter()
+            .chain(shell.silence_ends())
+            .min();
+        let timeout = deadline.map(|deadline| deadline.from(now()));
         for (token, flags) in shell.poller.wait(timeout) {
             shell.happened(token, flags, &signals);
         }
         shell.accept_late();
+        shell.hear_again();
         shell.feed(Event::Tick);
     }
 }
@@ -118,6 +127,8 @@ struct Shell {
     uevent: Option<(EntryId, Option<Pid>)>,
     runtime: runtime::Options,
     system: protocol::System,
+    /// What is being tried inside services.
+    probes: Vec<probes::Running>,
     actions: Vec<Action>,
     end: Option<End>,
 }
@@ -137,6 +148,7 @@ impl Shell {
             Token::Control => self.accept(),
             Token::Log => self.tell_log(),
             Token::Client(slot) => self.serve(slot, flags),
+            Token::Notify(entry) => self.hear(EntryId(entry)),
         }
     }
 
@@ -163,8 +175,11 @@ impl Shell {
             }
             Action::Kill(id) => self.on_container(id, Container::kill),
             Action::KillRest(id) => self.on_container(id, |container| container.kill_rest()),
+            Action::Probe { entry, purpose } => return self.probe(entry, purpose),
+            Action::StopProbe(id) => self.stop_probe(id),
             Action::Report(id, report) => self.report(id, &report),
             Action::System(state) => report::system(state).write(),
+            Action::AllReady => report::all_ready(now()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
@@ -203,10 +218,16 @@ impl Shell {
             return Some(self.start_uevent(id));
         }
         let options = self.runtime.clone();
-        let started = match self.container(id) {
-            Some(container) => container.start(&options).map_err(|error| error.to_string()),
-            None => Err("there is no bundle".to_owned()),
+        let (heard, started) = match self.container(id) {
+            Some(container) => (
+                container.notify.is_some(),
+                container.start(&options).map_err(|error| error.to_string()),
+            ),
+            None => (true, Err("there is no bundle".to_owned())),
         };
+        if !heard {
+            self.watch_notify(id);
+        }
         self.tell_log();
         started
             .err()
@@ -283,6 +304,9 @@ impl Shell {
 
     /// Reaps until no child is left that has ended.
     fn reap(&mut self) {
+        // Who has ended may have said something before, and can only be told
+        // from others as long as it is not reaped.
+        self.hear_all();
         while let Some((pid, how)) = wait::reap(None) {
             self.reaped(pid, how);
         }
@@ -327,12 +351,12 @@ impl Shell {
             self.uevent = Some((entry, None));
             let ending = Ending { how, oom: false };
             Some(Event::Ended { entry, ending })
+        } else if let Some(probed) = self.probe_ended(pid, how) {
+            Some(probed)
         } else if let Some((entry, container)) = self.find(|c| c.is_runtime(pid)) {
             event_of(entry, container.runtime_ended(how, &options))
         } else if let Some((entry, container)) = self.find(|c| c.is_process(pid)) {
-            container
-                .process_ended(how)
-                .map(|ending| Event::Ended { entry, ending })
+            container.process_ended(entry, how)
         } else {
             return false;
         };

@@ -48,6 +48,7 @@ impl Shell {
                 problems,
                 ..System::default()
             },
+            probes: Vec::new(),
             actions: Vec::new(),
             end: None,
         }

@@ -2,6 +2,8 @@
 //! the crate's `unsafe` is here.
 #![allow(unsafe_code)]
 
+pub mod capabilities;
+pub mod clone;
 mod early;
 pub mod environment;
 pub mod fd;
