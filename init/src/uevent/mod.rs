@@ -16,7 +16,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     self, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
 };
-
 use nix::unistd::Pid;
 
 use crate::Error;
@@ -46,7 +45,7 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            problem(&error);
             ExitCode::FAILURE
         }
     }
@@ -131,7 +130,7 @@ fn load(
         return Ok(());
     };
     for error in what(&modules)?.failed {
-        say(&error);
+        problem(&error);
     }
     Ok(())
 }
@@ -163,7 +162,8 @@ fn collect(socket: &OwnedFd) -> Result<News, Errno> {
     }
 }
 
-fn say(error: &Error) {
+/// Something went wrong, and it goes on, here or in the next process.
+fn problem(error: &Error) {
     Line::new(Level::Error, SUBJECT, "problem")
         .with("error", error)
         .write();
