@@ -17,6 +17,7 @@ pub mod klog;
 pub mod last_resort;
 pub mod log;
 pub mod modules;
+mod mount_point;
 pub mod net;
 pub mod pid1;
 pub mod plan;
