@@ -52,11 +52,7 @@ fn took(guest: &Guest) -> Result<Duration> {
 fn poweroff(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
+    guest.wait_poweroff(guest.patience())?;
     let took = took(guest)?;
     ensure!(took < LIMIT, "{took:?}");
     Ok(())
@@ -96,8 +92,7 @@ onshutdown:
 fn in_order(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown", "{end:?}");
+    guest.wait_poweroff(guest.patience())?;
     let at = |subject: &str, state: &str| {
         let events = guest.events(subject);
         let found = events.iter().rev().find(|e| e.state == state);
@@ -131,11 +126,7 @@ services:
 fn stubborn(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
+    guest.wait_poweroff(guest.patience())?;
     let took = took(guest)?;
     ensure!(
         took >= Duration::from_secs(1),
@@ -156,19 +147,12 @@ fn power_button(guest: &Guest) -> Result<()> {
             .is_some_and(|name| name == "Power Button")
     })?;
     guest.qmp.execute("system_powerdown", &json!({}))?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
-    Ok(())
+    guest.wait_poweroff(guest.patience())
 }
 
 /// By the usual conventions: SIGUSR2 powers off.
 fn signal_to_init(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     guest.kill(1, 12)?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown", "{end:?}");
-    Ok(())
+    guest.wait_poweroff(guest.patience())
 }
