@@ -65,6 +65,8 @@ need_test() {
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
     [ -x /bin/busybox ] || packages+=(busybox-static)
+    [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
+    has dpkg-deb || packages+=(dpkg)
 }
 
 case $step in
