@@ -15,6 +15,7 @@ pub mod event_loop;
 pub mod hullctl;
 pub mod klog;
 pub mod last_resort;
+pub mod life;
 pub mod log;
 pub mod modules;
 mod mount_point;

@@ -238,6 +238,18 @@ impl Guest {
         }
     }
 
+    /// The names in a folder.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        let path = path.to_owned();
+        match self.ask(&Op::List { path })? {
+            Answer::Names { names } => Ok(names),
+            other => bail!("unexpected answer {other:?}"),
+        }
+    }
+
     /// All processes of the guest.
     ///
     /// # Errors

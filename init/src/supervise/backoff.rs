@@ -23,6 +23,16 @@ pub(super) struct Delay {
 }
 
 impl Backoff {
+    /// That of an entry after so many restarts.
+    pub(super) const fn after(restarts: u32) -> Self {
+        Self { restarts }
+    }
+
+    /// What [`Self::after`] takes.
+    pub(super) const fn restarts(self) -> u32 {
+        self.restarts
+    }
+
     /// The wait after a run of `ran_ms` milliseconds.
     pub(super) fn next(&mut self, policy: &Policy, ran_ms: u64) -> Delay {
         if ran_ms >= policy.reset {

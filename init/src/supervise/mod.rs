@@ -15,6 +15,7 @@ mod event;
 mod order;
 mod request;
 mod restart;
+mod saved;
 mod sequence;
 mod services;
 mod spec;

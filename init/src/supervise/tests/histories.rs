@@ -117,6 +117,7 @@ fn step() -> impl Strategy<Value = Move> {
         60 => (any::<usize>(), variant()).prop_map(|(choice, variant)| Move::Machine(choice, variant)),
         20 => (0u64..100_000).prop_map(Move::Wait),
         20 => (ask, any::<usize>()).prop_map(|(ask, entry)| Move::Ask(ask, entry)),
+        10 => Just(Move::Rebirth),
         1 => Just(Move::Shutdown(End::Reboot)),
     ]
 }
