@@ -50,7 +50,7 @@ impl Section {
 /// Folder of all bundles, relative to the image's root.
 pub const CONTAINERS: &str = "containers";
 /// Folder of the volumes, relative to the image's root; each holds
-/// [`LOWER`], [`TMP`] and `merged`.
+/// [`LOWER`], [`TMP`] and [`MERGED`].
 pub const VOLUMES: &str = "containers/volumes";
 /// A volume's mount point, below the volume's folder.
 pub const MERGED: &str = "merged";

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hullkit_init::modules::modprobe;
-use hullkit_init::{hullctl, log, pid1, probe, uevent};
+use hullkit_init::{event_loop, hullctl, log, pid1, probe, uevent};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
         uevent::NAME => uevent::main(),
         probe::NAME => probe::main(args.get(1..).unwrap_or_default()),
         modprobe::NAME => modprobe::main(args.get(1..).unwrap_or_default()),
-        _ if std::process::id() == 1 => pid1::main(),
+        _ if std::process::id() == 1 => pid1::main(&args),
+        _ if args.get(1).is_some_and(|arg| arg == event_loop::CHECK) => pid1::check_state(),
         // The kernel asks for a module.
         _ if modprobe::is_call(args.get(1..).unwrap_or_default()) => {
             modprobe::main(args.get(1..).unwrap_or_default())

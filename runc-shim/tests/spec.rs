@@ -117,7 +117,7 @@ fn a_refusal_names_the_field_and_what_is_wrong() {
         (
             "/linux/seccomp",
             json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
-            "linux.seccomp.defaultAction: this runtime does not support SCMP_ACT_NOTIFY",
+            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default: the listener would have to decide about its own delivery",
         ),
         (
             "/process/selinuxLabel",

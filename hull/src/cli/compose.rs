@@ -8,6 +8,7 @@ use hullkit_bundle::RuntimeConfig;
 use oci_spec::image::Config as ImageConfig;
 use serde::{Deserialize, Serialize};
 
+use super::access::Pulling;
 use super::{Global, say, validate};
 use crate::arch::Arch;
 use crate::compose::{self, Composed, oci};
@@ -28,6 +29,8 @@ pub struct Args {
     /// For which architecture
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
+    #[command(flatten)]
+    pulling: Pulling,
     /// A YAML file; - is standard input
     #[arg(required_unless_present = "from_case", value_name = "FILE.yml")]
     file: Option<PathBuf>,
@@ -62,10 +65,11 @@ struct Printed<'a> {
 fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
     let spec = validate::load(&[file.to_owned()], args.security)?;
     let store = Store::at(global.store.as_deref())?;
+    let spool = std::env::temp_dir();
+    let remote = args.pulling.remote(global);
     let finder = Finder {
-        store: &store,
-        arch: args.arch,
-        spool: &std::env::temp_dir(),
+        remote: Some(&remote),
+        ..Finder::local(&store, args.arch, &spool)
     };
     let image = |entry: &Entry| anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?));
     if let Some(wanted) = &args.entry {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+pub mod access;
 pub mod build;
 pub mod compose;
 pub mod image;
@@ -33,6 +34,9 @@ pub struct Global {
     /// The local image store [default: $XDG_CACHE_HOME/hull or ~/.cache/hull]
     #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE")]
     pub store: Option<PathBuf>,
+    /// No progress bars
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
 }
 
 /// The commands.

@@ -102,6 +102,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let mut qemu = QemuCommand::of_prefix(args.arch, &args.prefix)?
         .memory_mib(args.mem)
         .cpus(args.cpus)
+        .reboots()
         .net(args.publish.iter().copied());
     for words in &args.kernel_args {
         qemu = qemu.append(words);

@@ -25,28 +25,28 @@ pub(super) struct Container {
     /// Where it says how it is, if it may, from the first start on.
     pub(super) notify: Option<Notify>,
     /// The runtime, while it works for this container.
-    job: Option<Job>,
-    process: Option<Process>,
+    pub(super) job: Option<Job>,
+    pub(super) process: Option<Process>,
     /// The process that stands for it when the first one has ended, by its own
     /// word.
-    successor: Option<Pid>,
+    pub(super) successor: Option<Pid>,
 }
 
 /// The runtime at work.
 #[derive(Clone, Copy, Debug)]
-struct Job {
-    call: Call,
-    runtime: Pid,
+pub(super) struct Job {
+    pub(super) call: Call,
+    pub(super) runtime: Pid,
 }
 
 /// A container's first process.
 #[derive(Debug)]
-struct Process {
-    pid: Pid,
+pub(super) struct Process {
+    pub(super) pid: Pid,
     /// Signals go through this; none if it had ended by then.
-    pidfd: Option<OwnedFd>,
+    pub(super) pidfd: Option<OwnedFd>,
     /// Whether the core knows it.
-    announced: bool,
+    pub(super) announced: bool,
 }
 
 /// What came of the end of a process.

@@ -72,13 +72,18 @@ impl Notify {
         socket
             .set_nonblocking(true)
             .map_err(Error::path("open", &path))?;
-        Ok(Self {
+        Ok(Self::adopt(socket, bundle))
+    }
+
+    /// The same with a socket that is there.
+    pub(super) fn adopt(socket: UnixDatagram, bundle: &Bundle) -> Self {
+        Self {
             socket,
             cgroup: cgroup_of(bundle),
             taken: 0,
             second: now(),
             silent_until: None,
-        })
+        }
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {

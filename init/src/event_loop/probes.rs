@@ -103,6 +103,11 @@ impl Shell {
 }
 
 impl Running {
+    /// Its process.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// One line on why it failed.
     fn why(self, how: How) -> String {
         let mut reason = vec![0; MAX_REASON];

@@ -16,6 +16,7 @@ mod event;
 mod order;
 mod request;
 mod restart;
+mod saved;
 mod sequence;
 mod services;
 mod spec;
@@ -26,7 +27,7 @@ mod time;
 pub use action::{Action, End, Ended, Purpose, Refusal, Report, SystemState};
 pub use entry::{
     CLEAN_TIMEOUT, EXTENSION_MAX, Entry, KILL_TIMEOUT, ONSHUTDOWN_TIMEOUT, START_TIMEOUT, State,
-    Why,
+    Watch, Why,
 };
 pub use event::{Ask, Ending, Event, How, Notice, RequestId};
 pub use spec::{EntryId, Kind, Spec};

@@ -11,6 +11,7 @@ pub mod fd;
 pub mod fnmatch;
 pub mod input;
 pub mod pidfd;
+pub mod rebirth;
 pub mod rtc;
 pub mod signals;
 pub mod spawn;

@@ -71,22 +71,27 @@ pub fn launch(
 ) -> Result<Process, Error> {
     let namespaces = &container.namespaces;
     let joined = Joined::open(namespaces)?;
-    let (ours, theirs) = socket::pair().map_err(Error::io("make", "a socket pair"))?;
+    let pair = || socket::pair().map_err(Error::io("make", "a socket pair"));
+    let (ours, theirs) = pair()?;
     // Made by unshare(2) later: see the step.
     let flags = namespaces.new_flags() & !NamespaceKind::Cgroup.flag();
-    let between = joined.needs_process_between();
+    // The process between has a socket of its own: what it says must not mix
+    // with the first words of the process that it makes.
+    let between = joined.needs_process_between().then(pair).transpose()?;
     let options = clone::Options {
-        namespaces: if between { 0 } else { flags },
+        namespaces: if between.is_some() { 0 } else { flags },
         cgroup: Some(cgroup),
         sibling: false,
     };
     match clone(&options).map_err(Error::io("make", "the container's process"))? {
         Side::Child => {
             drop(ours);
-            join_or_tell(joined, theirs.as_fd());
-            if between {
-                go_between(flags, plan, theirs, listener);
-            }
+            let Some((_, news)) = between else {
+                join_or_tell(joined, theirs.as_fd());
+                Child::new(plan, theirs, listener).run()
+            };
+            join_or_tell(joined, news.as_fd());
+            go_between(flags, news.as_fd());
             Child::new(plan, theirs, listener).run()
         }
         Side::Parent { pid, pidfd } => {
@@ -97,10 +102,12 @@ pub fn launch(
                 pidfd,
                 channel: ours,
             };
-            if between {
-                process.follow()
-            } else {
-                Ok(process)
+            match between {
+                Some((news, told)) => {
+                    drop(told);
+                    process.follow(news.as_fd())
+                }
+                None => Ok(process),
             }
         }
     }
@@ -120,17 +127,18 @@ fn join_or_tell(joined: Joined, channel: BorrowedFd<'_>) {
 }
 
 /// In the process between: makes the container's process as a child of the
-/// runtime, in the namespaces that were joined, and ends.
-fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> ! {
+/// runtime, in the namespaces that were joined, tells its number and ends.
+/// Returns in the container's process.
+fn go_between(flags: u64, news: BorrowedFd<'_>) {
     let options = clone::Options {
         namespaces: flags,
         cgroup: None,
         sibling: true,
     };
     match clone(&options) {
-        Ok(Side::Child) => Child::new(plan, channel, listener).run(),
+        Ok(Side::Child) => {}
         Ok(Side::Parent { pid, .. }) => {
-            let told = Message::Made(pid).send(channel.as_fd());
+            let told = Message::Made(pid).send(news);
             process::exit_now(i32::from(told.is_err()))
         }
         Err(error) => {
@@ -139,7 +147,7 @@ fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedF
                 errno: error.raw_os_error().unwrap_or(libc::EIO),
                 detail: String::new(),
             };
-            let _the_end_says_it_too = Message::Failed(failed).send(channel.as_fd());
+            let _the_end_says_it_too = Message::Failed(failed).send(news);
             process::exit_now(1)
         }
     }
@@ -147,8 +155,8 @@ fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedF
 
 impl Process {
     /// From the process between to the one that it has made.
-    fn follow(self) -> Result<Self, Error> {
-        let message = hear(self.channel.as_fd(), SILENT_AT_MOST).inspect_err(|_| self.kill())?;
+    fn follow(self, news: BorrowedFd<'_>) -> Result<Self, Error> {
+        let message = hear(news, SILENT_AT_MOST).inspect_err(|_| self.kill())?;
         let end = process::wait(self.pidfd.as_fd())
             .map_err(Error::io("wait for", "the process in between"))?;
         match message {

@@ -28,7 +28,7 @@ pub use resources::{
     Access, BlockIo, Cpu, Device, DeviceKind, DeviceRule, Memory, Resources, ThrottleDevice,
     WeightDevice,
 };
-pub use seccomp::{Action, Arch, Argument, Operator, Rule, Seccomp};
+pub use seccomp::{Action, Arch, Argument, Listener, Operator, Rule, Seccomp};
 pub use sysctl::Sysctl;
 
 use crate::sys::mount::Propagation;

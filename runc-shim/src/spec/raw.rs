@@ -238,6 +238,7 @@ object!(Seccomp {
     architectures: Vec<String>,
     flags: Vec<String>,
     listener_path: String,
+    listener_metadata: String,
     syscalls: Vec<Syscall>,
 });
 

@@ -26,7 +26,7 @@ use super::order::Deps;
 use super::spec::{EntryId, Kind, Spec};
 use super::time::Time;
 
-pub(super) use watch::Watch;
+pub use watch::Watch;
 
 /// From [`Action::Start`] until the runtime must have answered. A hook of the
 /// container may take some of it.
@@ -120,7 +120,7 @@ impl State {
 
 /// What is left of the last run: its cgroup, its mounts, the runtime's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remains {
+pub(super) enum Remains {
     None,
     /// To be cleaned when there is time for it.
     Kept,
@@ -146,23 +146,23 @@ pub struct Entry {
     pub(super) wanted: bool,
     /// Whether it has been started once, or failed to.
     pub(super) tried: bool,
-    since: Time,
-    remains: Remains,
-    pid: Option<i32>,
+    pub(super) since: Time,
+    pub(super) remains: Remains,
+    pub(super) pid: Option<i32>,
     /// When its first process began to run.
-    began: Option<Time>,
-    restarts: u32,
-    backoff: Backoff,
-    crash_loop: bool,
+    pub(super) began: Option<Time>,
+    pub(super) restarts: u32,
+    pub(super) backoff: Backoff,
+    pub(super) crash_loop: bool,
     /// How this run's first process ended.
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     /// The same of the last run that is over.
-    last_ending: Option<Ending>,
-    error: Option<String>,
-    waiters: Vec<Waiter>,
-    watch: Watch,
+    pub(super) last_ending: Option<Ending>,
+    pub(super) error: Option<String>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) watch: Watch,
     /// When it was last started, the earliest first; as many as its limit is.
-    starts: VecDeque<Time>,
+    pub(super) starts: VecDeque<Time>,
     /// How its failure wants the machine to end.
     pub(super) demand: Option<End>,
 }

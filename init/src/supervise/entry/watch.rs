@@ -4,6 +4,7 @@
 use hullkit_bundle::supervision::{Health, Measure, ReadyBy};
 
 use super::{EXTENSION_MAX, Entry, State, Step, Why};
+use crate::life::record::{Record, Writer};
 use crate::supervise::action::{Action, Purpose, Report};
 use crate::supervise::event::Notice;
 use crate::supervise::spec::Kind;
@@ -81,6 +82,15 @@ impl Watch {
         self.status.as_deref()
     }
 
+    /// The probe that is under way.
+    #[must_use]
+    pub fn probing(&self) -> Option<Purpose> {
+        self.probing.map(|probing| match probing {
+            Probing::Ready => Purpose::Ready,
+            Probing::Health(_) => Purpose::Health,
+        })
+    }
+
     pub(super) fn take_said(&mut self) -> Option<String> {
         self.said.take()
     }
@@ -95,6 +105,79 @@ impl Watch {
         all.into_iter().flatten().min()
     }
 }
+
+impl Watch {
+    /// Writes it for the next life of PID 1.
+    pub(in crate::supervise) fn save(&self, to: &mut Writer) {
+        let Self {
+            ready,
+            ready_until,
+            ready_at,
+            ready_wait,
+            next,
+            probing,
+            failures,
+            was_well,
+            unhealthy,
+            last_error,
+            watchdog_ms,
+            watchdog,
+            reloading,
+            status,
+            said,
+        } = self;
+        to.flag("ready", *ready)
+            .field("ready_wait", ready_wait)
+            .field("failures", failures)
+            .flag("was_well", *was_well)
+            .flag("unhealthy", *unhealthy)
+            .field("watchdog_ms", watchdog_ms)
+            .flag("reloading", *reloading);
+        let health = match probing {
+            Some(Probing::Health(until)) => Some(*until),
+            Some(Probing::Ready) | None => None,
+        };
+        to.flag("probing", matches!(probing, Some(Probing::Ready)));
+        let times = [ready_until, ready_at, next, watchdog, &health];
+        for (key, time) in TIMES.iter().zip(times) {
+            to.some(key, time.map(|time| time.0));
+        }
+        for (key, text) in TEXTS.iter().zip([last_error, status, said]) {
+            if let Some(text) = text {
+                to.text(key, text);
+            }
+        }
+    }
+
+    /// Takes what [`Self::save`] has written.
+    pub(in crate::supervise) fn restore(record: &Record<'_>) -> Self {
+        let [ready_until, ready_at, next, watchdog, health] =
+            TIMES.map(|key| record.parsed(key).map(Time));
+        let [last_error, status, said] = TEXTS.map(|key| record.text(key));
+        let ready = record.flag("probing").then_some(Probing::Ready);
+        Self {
+            ready: record.flag("ready"),
+            ready_until,
+            ready_at,
+            ready_wait: record.parsed("ready_wait").unwrap_or_default(),
+            next,
+            probing: health.map(Probing::Health).or(ready),
+            failures: record.parsed("failures").unwrap_or_default(),
+            was_well: record.flag("was_well"),
+            unhealthy: record.flag("unhealthy"),
+            last_error,
+            watchdog_ms: record.parsed("watchdog_ms").unwrap_or_default(),
+            watchdog,
+            reloading: record.flag("reloading"),
+            status,
+            said,
+        }
+    }
+}
+
+/// The keys of a saved [`Watch`].
+const TIMES: [&str; 5] = ["ready_until", "ready_at", "next", "watchdog", "health"];
+const TEXTS: [&str; 3] = ["probe_error", "status", "said"];
 
 impl Entry {
     /// A run begins.

@@ -218,6 +218,7 @@ fn step() -> impl Strategy<Value = Move> {
         20 => (any::<usize>(), notice()).prop_map(|(entry, notice)| Move::Say(entry, notice)),
         20 => (any::<usize>(), prop::bool::weighted(0.6)).prop_map(|(entry, well)| Move::Probed(entry, well)),
         2 => any::<usize>().prop_map(Move::Oom),
+        10 => Just(Move::Rebirth),
         1 => Just(Move::Shutdown(End::Reboot)),
     ]
 }

@@ -7,6 +7,7 @@ use super::super::order::Deps;
 use super::super::*;
 use super::sabotage::Sabotage;
 use super::truth::Truth;
+use crate::life::record::{Record, Writer};
 
 /// What there really is of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub(super) enum Move {
     /// The kernel ends the `n`th of the services that live for want of memory.
     Oom(usize),
     Shutdown(End),
+    /// PID 1 begins a new life.
+    Rebirth,
     /// Time goes on to the core's deadline, or by this much.
     Wait(u64),
 }
@@ -502,6 +505,7 @@ impl World {
                 Some(index) => self.runs_out_of_memory(index),
                 None => Ok(()),
             },
+            Move::Rebirth => self.rebirth(),
             Move::Wait(ms) => {
                 let deadline = self.core.deadline();
                 let to = self.now.after(ms);
@@ -578,6 +582,31 @@ impl World {
             entry: EntryId(index),
             ending,
         })
+    }
+
+    /// The core is made anew from what it has saved. Those who waited for an
+    /// answer have gone with the life.
+    fn rebirth(&mut self) -> Result<(), Broken> {
+        let specs = self.core.entries.iter().map(|entry| entry.spec.clone());
+        let mut reborn = Core::new(specs.collect());
+        let mut saved = Writer::default();
+        self.core.save(&mut saved);
+        let (text, _) = saved.finish();
+        let records: Vec<_> = Record::parse(&text).collect();
+        reborn
+            .restore(&records)
+            .map_err(|errors| format!("not restored: {errors:?}"))?;
+        for entry in &mut self.core.entries {
+            entry.waiters.clear();
+        }
+        if format!("{reborn:?}") != format!("{:?}", self.core) {
+            return Err(format!("{:?} became {reborn:?}", self.core));
+        }
+        for id in &self.asked {
+            self.replies.entry(*id).or_insert(Ok(()));
+        }
+        self.core = reborn;
+        self.feed(Event::Tick)
     }
 
     /// Something comes of what is being done with an entry.
