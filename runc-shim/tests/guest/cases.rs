@@ -397,7 +397,7 @@ fn trouble() -> Vec<Case> {
             .with("/linux/namespaces/-", json!({"type": "nett"}))
             .script("runc-shim --log /tmp/log --log-format json --root /run/state create --bundle . $1; echo rc=$?; sed 's/,\"time.*//' /tmp/log")
             .says("rc=1")
-            .says("runc-shim: create config-wrong: /cases/config-wrong/config.json: linux.namespaces[2].type: \"nett\" is not one of pid, network, mount, ipc, uts, user, cgroup"),
+            .says("runc-shim: create config-wrong: /cases/config-wrong/config.json: linux.namespaces[2].type: \"nett\" is not one of pid, network, mount, ipc, uts, user, cgroup, time"),
         Case::new("half-created", "true")
             .script("mkdir -p /run/state/half /run/state/$1; r='runc-shim --root /run/state'; $r state half | grep status; $r delete half; echo rc=$?; $r create --bundle . $1; $r delete $1; ls /run/state")
             .says("  \"status\": \"creating\",")
