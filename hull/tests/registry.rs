@@ -5,6 +5,8 @@
 
 #[path = "registry/hostile.rs"]
 mod hostile;
+#[path = "registry/pinned.rs"]
+mod pinned;
 #[path = "registry/real.rs"]
 mod real;
 #[path = "registry/scene.rs"]

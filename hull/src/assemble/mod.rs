@@ -24,6 +24,7 @@ use crate::spec::{Place, Problems, Spec};
 use crate::store;
 use crate::tree::{self, Content, Node, Tree, dedup};
 use images::Images;
+pub(crate) use images::references;
 
 /// All that an output format needs.
 #[derive(Debug)]

@@ -57,7 +57,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let spec = validate::load(&args.files, None)?;
     let store = Store::at(global.store.as_deref())?;
     let spool = std::env::temp_dir();
-    let remote = args.pulling.remote(global);
+    let remote = args.pulling.remote(global, &args.files)?;
     let finder = Finder {
         remote: Some(&remote),
         ..Finder::local(&store, args.arch, &spool)

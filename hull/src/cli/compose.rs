@@ -63,10 +63,11 @@ struct Printed<'a> {
 }
 
 fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
-    let spec = validate::load(&[file.to_owned()], args.security)?;
+    let files = [file.to_owned()];
+    let spec = validate::load(&files, args.security)?;
     let store = Store::at(global.store.as_deref())?;
     let spool = std::env::temp_dir();
-    let remote = args.pulling.remote(global);
+    let remote = args.pulling.remote(global, &files)?;
     let finder = Finder {
         remote: Some(&remote),
         ..Finder::local(&store, args.arch, &spool)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::access::Access;
+use super::access::{Access, Trust};
 use super::{Global, say};
 use crate::arch::Arch;
 use crate::digest::Digest;
@@ -46,6 +46,8 @@ pub struct Pull {
     all: bool,
     #[command(flatten)]
     access: Access,
+    #[command(flatten)]
+    trust: Trust,
     /// The images' names
     #[arg(required = true, value_name = "NAME")]
     names: Vec<Reference>,
@@ -159,8 +161,9 @@ fn pull(global: &Global, store: &Store, args: &Pull) -> Result<()> {
         (false, []) => &[Arch::host()][..],
         (false, arches) => arches,
     };
+    let policy = args.trust.policy()?;
     for name in &args.names {
-        for pulled in client.pull(store, name, arches)? {
+        for pulled in client.pull(store, name, arches, policy.as_ref())? {
             told(name, pulled.arch, pulled.digest)?;
         }
     }

@@ -12,6 +12,7 @@ pub mod build;
 pub mod compose;
 pub mod image;
 pub mod kernel;
+pub mod lock;
 pub mod pkg;
 pub mod run;
 pub mod validate;
@@ -49,6 +50,8 @@ pub enum Command {
     /// Keeps the images of the local store
     #[command(subcommand)]
     Image(image::Command),
+    /// Writes down which digests the images of YAML files are
+    Lock(lock::Args),
     /// Makes kernel images
     #[command(subcommand)]
     Kernel(kernel::Command),
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(args) => build::run(&global, &args),
         Command::Compose(args) => compose::run(&global, &args),
         Command::Image(command) => image::run(&global, &command),
+        Command::Lock(args) => lock::run(&global, &args),
         Command::Kernel(command) => kernel::run(&global, &command),
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Run(args) => run::run(&global, &args),

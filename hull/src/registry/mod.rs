@@ -25,7 +25,7 @@ pub use pull::{Pulled, Resolved};
 
 use crate::digest::Digest;
 use crate::reference::Reference;
-use crate::{source, store};
+use crate::{signature, source, store};
 use endpoint::Endpoint;
 use http::Agents;
 
@@ -138,6 +138,9 @@ pub enum Error {
     /// The store cannot take it, or does not have it.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The policy does not take it.
+    #[error(transparent)]
+    Policy(#[from] signature::Error),
     /// What the registry sent is no image.
     #[error("{what}: {source}")]
     Image {
@@ -146,6 +149,21 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<source::Error>,
     },
+}
+
+impl Error {
+    /// Whether the registry says that there is no such image, or none for us:
+    /// Docker's own tells these apart for nobody.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Answer {
+                status: 401 | 403 | 404,
+                ..
+            }
+        )
+    }
 }
 
 /// How long we wait, and how often we ask again.

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
-use ureq::http::header;
+use ureq::http::{StatusCode, header};
 
 use super::fetch::{Place, Wanted};
-use super::http::Request;
+use super::http::{Request, read_small};
 use super::{Client, Error};
 use crate::arch::Arch;
 use crate::digest::Digest;
 use crate::reference::Reference;
+use crate::signature::{ANNOTATION, Evidence, Policy, Signature};
 use crate::source::layout::{is_for, is_index, json, sha256};
 use crate::source::{self, Manifest};
 use crate::store::{Adding, Store};
@@ -24,6 +28,8 @@ const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json";
 /// So many layers are loaded at a time.
 const AT_ONCE: usize = 4;
+/// So many signatures of an image are looked at.
+const MAX_SIGNATURES: usize = 50;
 
 /// An image that was brought into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +52,13 @@ pub struct Resolved {
 /// An index or a manifest, and what it is known to be for.
 struct Found {
     manifest: Manifest,
-    index: Option<Digest>,
+    index: Option<Arc<Manifest>>,
 }
 
 impl Client {
     /// Brings an image into the store, for each of `arches`, or for all that
-    /// it has and that we know, where there are none.
+    /// it has and that we know, where there are none. Nothing is named in the
+    /// store that `policy` does not take.
     ///
     /// # Errors
     /// No mirror and no registry gives it, or not as it should be.
@@ -60,13 +67,14 @@ impl Client {
         store: &Store,
         reference: &Reference,
         arches: &[Arch],
+        policy: Option<&Policy>,
     ) -> Result<Vec<Pulled>, Error> {
         self.of_any(reference, |place| {
             let adding = store.adding()?;
             let found = place.manifests(arches)?;
             let mut pulled = Vec::new();
             for one in found {
-                pulled.push(place.image(&adding, &one, arches)?);
+                pulled.push(place.image(&adding, &one, arches, policy)?);
             }
             Ok(pulled)
         })
@@ -99,6 +107,18 @@ impl Client {
                 index: Some(top.digest),
                 manifests,
             })
+        })
+    }
+
+    /// What speaks for the image `manifest` of a name.
+    ///
+    /// # Errors
+    /// No mirror and no registry says.
+    pub fn evidence(&self, reference: &Reference, manifest: Digest) -> Result<Evidence, Error> {
+        self.of_any(reference, |place| {
+            let top = place.manifest(None)?;
+            let index = is_index(&media_type(&top)).then_some(&top);
+            place.evidence(manifest, index)
         })
     }
 
@@ -136,6 +156,7 @@ impl Place<'_> {
                 index: None,
             }]);
         }
+        let top = Arc::new(top);
         let index: ImageIndex = self.parse(&top)?;
         let wanted = if arches.is_empty() {
             &Arch::ALL
@@ -152,7 +173,7 @@ impl Place<'_> {
             };
             found.push(Found {
                 manifest: self.manifest(Some(one))?,
-                index: Some(top.digest),
+                index: Some(Arc::clone(&top)),
             });
         }
         match found.is_empty() {
@@ -219,7 +240,16 @@ impl Place<'_> {
     }
 
     /// Brings one image's parts into the store, and names it there.
-    fn image(&self, adding: &Adding<'_>, found: &Found, arches: &[Arch]) -> Result<Pulled, Error> {
+    fn image(
+        &self,
+        adding: &Adding<'_>,
+        found: &Found,
+        arches: &[Arch],
+        policy: Option<&Policy>,
+    ) -> Result<Pulled, Error> {
+        if let Some(policy) = policy {
+            self.admit(policy, adding, found)?;
+        }
         let manifest: ImageManifest = self.parse(&found.manifest)?;
         let config = self.wanted(manifest.config())?;
         let raw_config = self.small_blob(config)?;
@@ -235,9 +265,71 @@ impl Place<'_> {
         let layers: Vec<_> = layers.into_iter().collect();
         at_once(&layers, |&layer| self.fetch(adding, layer))?;
         adding.put(&raw_config)?;
-        adding.name(self.reference, arch, &found.manifest, found.index)?;
+        let index = found.index.as_ref().map(|index| index.digest);
+        adding.name(self.reference, arch, &found.manifest, index)?;
         let digest = found.manifest.digest;
         Ok(Pulled { arch, digest })
+    }
+
+    /// Asks the policy, with the signatures that it wants.
+    fn admit(&self, policy: &Policy, adding: &Adding<'_>, found: &Found) -> Result<(), Error> {
+        let digest = found.manifest.digest;
+        if !policy.wants_signature(self.reference) {
+            return Ok(policy.check(self.reference, digest, &Evidence::default())?);
+        }
+        let evidence = self.evidence(digest, found.index.as_deref())?;
+        policy.check(self.reference, digest, &evidence)?;
+        adding.put_evidence(digest, &evidence)?;
+        Ok(())
+    }
+
+    /// The signatures of a manifest, and of the index that leads to it.
+    fn evidence(&self, manifest: Digest, index: Option<&Manifest>) -> Result<Evidence, Error> {
+        let mut signatures = self.signatures(manifest)?;
+        if let Some(index) = index {
+            signatures.extend(self.signatures(index.digest)?);
+        }
+        Ok(Evidence {
+            index: index.map(|index| STANDARD.encode(&index.bytes)),
+            signatures,
+        })
+    }
+
+    /// What cosign has put there for a digest.
+    fn signatures(&self, of: Digest) -> Result<Vec<Signature>, Error> {
+        let what = format!("{}: signatures", self.what());
+        let path = format!(
+            "{}/manifests/sha256-{}.sig",
+            self.reference.repository(),
+            of.hex()
+        );
+        let mut request = Request::get(self.client.url(self.at, &path, &what)?, &what)
+            .with(header::ACCEPT, ACCEPT.to_owned());
+        request.also = &[404];
+        let limits = &self.client.options.limits;
+        let bytes = self.client.repeatedly(|| {
+            let answer = self.client.ask(self.at, &self.scope, &request)?;
+            if answer.status == StatusCode::NOT_FOUND {
+                return Ok(None);
+            }
+            read_small(&self.at.host, &what, limits, answer).map(|(_, bytes)| Some(bytes))
+        })?;
+        let Some(bytes) = bytes else {
+            return Ok(Vec::new());
+        };
+        let manifest: ImageManifest =
+            json(&bytes, Path::new("signature")).map_err(|e| self.broken(e))?;
+        let mut signatures = Vec::new();
+        for layer in manifest.layers().iter().take(MAX_SIGNATURES) {
+            let annotations = layer.annotations().as_ref();
+            if let Some(signature) = annotations.and_then(|all| all.get(ANNOTATION)) {
+                signatures.push(Signature {
+                    payload: STANDARD.encode(self.small_blob(self.wanted(layer)?)?),
+                    signature: signature.clone(),
+                });
+            }
+        }
+        Ok(signatures)
     }
 
     fn arch_of(&self, manifest: &Manifest) -> Result<Arch, Error> {

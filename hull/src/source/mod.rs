@@ -20,8 +20,10 @@ pub use remote::Remote;
 use crate::arch::Arch;
 use crate::digest::Digest;
 use crate::layer;
+use crate::lock;
 use crate::reference::{BadReference, Reference};
 use crate::registry;
+use crate::signature;
 use crate::store::Store;
 use crate::tree::scan;
 
@@ -59,6 +61,12 @@ pub enum Error {
     /// A registry that was to be asked again does not answer as it should.
     #[error(transparent)]
     Registry(Box<registry::Error>),
+    /// The lock file does not say which image is meant.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The policy does not take it.
+    #[error(transparent)]
+    Policy(#[from] signature::Error),
     /// The text names no image.
     #[error(transparent)]
     Name(#[from] BadReference),
@@ -254,9 +262,18 @@ impl<'a> Finder<'a> {
     pub fn find(&self, text: &str) -> Result<Image, Error> {
         match text.parse()? {
             Source::Name(reference) => self.named(text, &reference),
-            Source::Oci { dir, tag } => self.in_layout(text, dir, tag.as_deref()),
-            Source::DockerArchive(path) => archive::open(text, &path, self.arch, self.spool),
-            Source::Dir(path) => self.folder(text, &path),
+            Source::Oci { dir, tag } => {
+                self.admit_place("oci", &dir)?;
+                self.in_layout(text, dir, tag.as_deref())
+            }
+            Source::DockerArchive(path) => {
+                self.admit_place("docker-archive", &path)?;
+                archive::open(text, &path, self.arch, self.spool)
+            }
+            Source::Dir(path) => {
+                self.admit_place("dir", &path)?;
+                self.folder(text, &path)
+            }
         }
     }
 

@@ -10,8 +10,10 @@ use nix::fcntl::{Flock, FlockArg};
 use super::write::{flock, io};
 use super::{Error, Store};
 use crate::arch::Arch;
+use crate::atomic;
 use crate::digest::{Digest, Hashing};
 use crate::reference::Reference;
+use crate::signature::Evidence;
 use crate::source::Manifest;
 
 /// A hold on the store: while it lasts, no blob is taken away.
@@ -32,6 +34,21 @@ impl Store {
             store: self,
             _shared: self.lock(FlockArg::LockShared)?,
         })
+    }
+
+    /// What was kept that speaks for an image; nothing where that is broken.
+    #[must_use]
+    pub fn evidence(&self, manifest: Digest) -> Evidence {
+        let text = std::fs::read(self.evidence_path(manifest)).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    pub(super) fn signatures(&self) -> PathBuf {
+        self.dir().join("signatures")
+    }
+
+    fn evidence_path(&self, manifest: Digest) -> PathBuf {
+        self.signatures().join(manifest.hex())
     }
 
     pub(super) fn partials(&self) -> PathBuf {
@@ -79,6 +96,18 @@ impl Adding<'_> {
                 }));
             }
         }
+    }
+
+    /// Keeps what speaks for an image.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn put_evidence(&self, manifest: Digest, evidence: &Evidence) -> Result<(), Error> {
+        let path = self.store.evidence_path(manifest);
+        let dir = self.store.signatures();
+        std::fs::create_dir_all(&dir).map_err(io("making", &dir))?;
+        let text = serde_json::to_vec(evidence).unwrap_or_default();
+        atomic::write(&path, &text).map_err(io("writing", &path))
     }
 
     /// Gives a stored image its name; `index` is the one that led to it.

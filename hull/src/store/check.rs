@@ -1,7 +1,9 @@
 //! Whether the store is whole, and away with what nobody needs.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use nix::fcntl::FlockArg;
 use oci_spec::image::Descriptor;
@@ -33,10 +35,7 @@ impl Store {
         let mut freed = self.collect()?;
         let partials = self.partials();
         if partials.exists() {
-            for entry in partials.read_dir().map_err(failed("reading", &partials))? {
-                let path = entry.map_err(failed("reading", &partials))?.path();
-                freed.remove(&path)?;
-            }
+            freed.all_but(&BTreeSet::new(), &partials)?;
         }
         Ok(freed)
     }
@@ -88,10 +87,18 @@ impl Store {
 }
 
 impl Freed {
-    pub(super) fn remove(&mut self, path: &std::path::Path) -> Result<(), Error> {
-        self.bytes += path.symlink_metadata().map_or(0, |meta| meta.len());
-        std::fs::remove_file(path).map_err(failed("removing", path))?;
-        self.files += 1;
+    /// Removes the files of `dir` whose names are not among `needed`.
+    pub(super) fn all_but(&mut self, needed: &BTreeSet<String>, dir: &Path) -> Result<(), Error> {
+        for entry in dir.read_dir().map_err(failed("reading", dir))? {
+            let entry = entry.map_err(failed("reading", dir))?;
+            let name = entry.file_name();
+            if name.to_str().is_none_or(|name| !needed.contains(name)) {
+                let path = entry.path();
+                self.bytes += path.symlink_metadata().map_or(0, |meta| meta.len());
+                std::fs::remove_file(&path).map_err(failed("removing", &path))?;
+                self.files += 1;
+            }
+        }
         Ok(())
     }
 }

@@ -145,12 +145,9 @@ impl Store {
             needed.insert(sha256(manifest)?.hex());
             needed.extend(self.parts(manifest)?.iter().map(|part| part.0.hex()));
         }
-        let dir = self.dir().join("blobs/sha256");
-        for entry in dir.read_dir().map_err(io("reading", &dir))? {
-            let entry = entry.map_err(io("reading", &dir))?;
-            let name = entry.file_name();
-            if name.to_str().is_none_or(|name| !needed.contains(name)) {
-                freed.remove(&entry.path())?;
+        for dir in [self.dir().join("blobs/sha256"), self.signatures()] {
+            if dir.exists() {
+                freed.all_but(&needed, &dir)?;
             }
         }
         Ok(freed)

@@ -21,7 +21,7 @@ fn pull_with(scene: &Scene, server: &Server, limits: Limits) -> Result<(), Error
     });
     let store = Store::new(scene.path("store"));
     let name = server.name("a/b:1").parse().unwrap();
-    client.pull(&store, &name, &[Arch::X86_64]).map(drop)
+    client.pull(&store, &name, &[Arch::X86_64], None).map(drop)
 }
 
 /// No long waits between repeats; the rest as for people.
@@ -110,7 +110,7 @@ fn other_bytes_than_promised_are_refused() {
     let store = Store::new(scene.path("store"));
     let other = Digest::of(b"something else");
     let name = good.name(&format!("a/b@{other}")).parse().unwrap();
-    let error = client.pull(&store, &name, &[]).unwrap_err();
+    let error = client.pull(&store, &name, &[], None).unwrap_err();
     assert!(matches!(error, Error::Digest { .. }), "{error}");
 }
 

@@ -172,6 +172,43 @@ impl Registry {
         }
     }
 
+    /// One request, by hand; the answer's head. It has to succeed.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> String {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(&self.host).unwrap();
+        let len = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n\
+             Content-Length: {len}\r\nConnection: close\r\n\r\n",
+            self.host
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+        answer
+    }
+
+    /// Puts a blob into a repository, by hand.
+    pub fn put_blob(&self, repository: &str, bytes: &[u8]) {
+        let kind = "application/octet-stream";
+        let answer = self.ask(
+            "POST",
+            &format!("/v2/{repository}/blobs/uploads/"),
+            kind,
+            b"",
+        );
+        let mut lines = answer.lines();
+        let place = lines
+            .find_map(|line| line.strip_prefix("Location: "))
+            .unwrap();
+        let place = place.split_once(&self.host).unwrap().1;
+        let place = format!("{place}&digest={}", Digest::of(bytes));
+        self.ask("PUT", &place, kind, bytes);
+    }
+
     pub fn name(&self, image: &str) -> String {
         format!("{}/{image}", self.host)
     }
