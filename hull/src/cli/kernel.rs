@@ -215,7 +215,8 @@ fn check_architecture(
     }
 }
 
-fn arch_of(machine: Machine) -> Arch {
+/// The architecture, in the words of the rest.
+pub(super) fn arch_of(machine: Machine) -> Arch {
     match machine {
         Machine::X86_64 => Arch::X86_64,
         Machine::Aarch64 => Arch::Aarch64,
