@@ -222,6 +222,3 @@ fn merge(tree: &mut Tree, image: &Tree) -> Result<(), tree::Error> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
