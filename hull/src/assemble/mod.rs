@@ -223,6 +223,3 @@ fn merge(tree: &mut Tree, image: &Tree) -> Result<(), tree::Error> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;
