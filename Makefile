@@ -9,6 +9,12 @@ SHELL := /bin/bash
 
 ARCH ?= $(shell uname -m)
 ARCHES := x86_64 aarch64
+# One of them, where somebody says which.
+ifneq ($(origin ARCH),file)
+ifneq ($(words $(ARCH)):$(filter-out $(ARCHES),$(ARCH)),1:)
+$(error ARCH=$(ARCH): allowed are $(ARCHES))
+endif
+endif
 HULL := out/bin/hull
 export HULL_STORE := $(CURDIR)/out/store
 export HULL_GUEST := $(CURDIR)/out/guest
