@@ -62,6 +62,7 @@ need_test() {
     has ip || packages+=(iproute2)
     has depmod || packages+=(kmod)
     has cpio || packages+=(cpio)
+    has mkfs.ext4 || packages+=(e2fsprogs)
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
     [ -x /bin/busybox ] || packages+=(busybox-static)

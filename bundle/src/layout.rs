@@ -88,6 +88,9 @@ pub const RESOLV_CONF: &str = "/run/resolvconf/resolv.conf";
 pub const RUN: &str = "/run/hullkit";
 /// The control socket (unix, stream): [`crate::control`].
 pub const CONTROL_SOCKET: &str = "/run/hullkit/control.sock";
+/// The socket for those who may only look (unix, stream):
+/// [`crate::control::Op::only_looks`].
+pub const VIEW_SOCKET: &str = "/run/hullkit/view.sock";
 /// The log process's socket (unix, stream): [`crate::control::LogRequest`].
 pub const LOG_SOCKET: &str = "/run/hullkit/log.sock";
 /// Folder of the folders, one a service, that hold the socket by which it says

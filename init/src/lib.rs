@@ -9,7 +9,9 @@
 pub mod boot;
 pub mod bundle_setup;
 pub mod cmdline;
+pub mod console;
 pub mod control;
+pub mod disks;
 pub mod error;
 pub mod event_loop;
 pub mod hullctl;
@@ -24,6 +26,7 @@ pub mod notify;
 pub mod pid1;
 pub mod plan;
 pub mod probe;
+pub mod ready;
 pub mod shutdown;
 pub mod supervise;
 pub mod sys;

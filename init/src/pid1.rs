@@ -155,9 +155,12 @@ fn problem(what: &str) {
 pub fn check_state() -> ExitCode {
     let checked = read_stdin().and_then(|text| {
         let records = state::records(&text)?;
-        event_loop::check(&records, plan::load(Path::new("/"))).map_err(|errors| Error::Bundle {
-            object: "state of init".to_owned(),
-            reason: errors.join("; "),
+        let cmdline = Cmdline::read().map_err(Error::os("read", "/proc/cmdline"))?;
+        event_loop::check(&records, &cmdline, plan::load(Path::new("/"))).map_err(|errors| {
+            Error::Bundle {
+                object: "state of init".to_owned(),
+                reason: errors.join("; "),
+            }
         })
     });
     let said = checked.and_then(|()| {

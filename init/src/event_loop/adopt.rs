@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 
 use hullkit_bundle::control::{Reply, System};
 use nix::sys::epoll::EpollFlags;
@@ -11,8 +12,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::poller::{Poller, Token};
+use super::saved::DOORS;
 use super::setup::Members;
 use super::upgrade;
+use super::watchdog::Watchdog;
 use super::{Shell, now, open, problem, release_name, runtime};
 use crate::cmdline::Cmdline;
 use crate::control::Server;
@@ -64,8 +67,8 @@ pub fn resume(legacy: Legacy<'_>, cmdline: &Cmdline, plan: Plan) -> End {
 ///
 /// # Errors
 /// What it does not understand, or does not find: a line each.
-pub fn check(records: &[Record<'_>], plan: Plan) -> Result<(), Vec<String>> {
-    let members = Members::of(plan, true);
+pub fn check(records: &[Record<'_>], cmdline: &Cmdline, plan: Plan) -> Result<(), Vec<String>> {
+    let members = Members::of(plan, cmdline);
     Core::new(members.specs).restore(records)
 }
 
@@ -90,7 +93,7 @@ impl Shell {
             false => time("failed"),
         };
         let mut problems = plan.problems.iter().map(ToString::to_string).collect();
-        let members = Members::of(plan, cmdline.uevent);
+        let members = Members::of(plan, cmdline);
         let mut core = Core::new(members.specs);
         for error in core.restore(records).err().into_iter().flatten() {
             problem(&error);
@@ -105,7 +108,8 @@ impl Shell {
             control: None,
             log: LogLink::empty(cmdline.runtime_console),
             log_id: members.log,
-            uevent: members.uevent.map(|id| (id, None)),
+            helpers: members.helpers,
+            watchdog: Watchdog::new(cmdline.watchdog),
             runtime: runtime::Options::from(cmdline),
             system: System {
                 kernel: release_name(),
@@ -123,6 +127,11 @@ impl Shell {
             failed,
             crash_test: cmdline.crash_test,
             upgrade: None,
+            to_tell: match life.is_some_and(|life| life.flag("told")) {
+                true => None,
+                false => cmdline.ready.clone(),
+            },
+            waits: Vec::new(),
         }
     }
 
@@ -142,13 +151,25 @@ impl Shell {
             match record.word {
                 "container" => drop(containers.insert(record.text("id"), record)),
                 "log" => self.log.restore(record, &mut fds),
-                "uevent" => {
-                    let pid = record.parsed("pid").map(Pid::from_raw);
-                    self.uevent = self.uevent.map(|(id, _)| (id, pid));
+                "helper" => {
+                    let name = record.get("name");
+                    let helper = self.helpers.iter_mut().find(|h| Some(h.name) == name);
+                    if let Some(helper) = helper {
+                        helper.pid = record.parsed("pid").map(Pid::from_raw);
+                    }
+                }
+                "watchdog" => {
+                    if let Some(fd) = record.parsed("device").and_then(|fd| fds.take(fd)) {
+                        self.watchdog.adopt(fd);
+                    }
                 }
                 "control" => {
-                    let listener = record.parsed("listener").and_then(|fd| fds.take(fd));
-                    self.control = listener.map(|fd| Server::adopt(fd.into()));
+                    let listener = |(key, _)| {
+                        let fd = record.parsed(key).and_then(|fd| fds.take(fd));
+                        fd.map(UnixListener::from)
+                    };
+                    let [control, view] = DOORS.map(listener);
+                    self.control = control.zip(view).map(|(c, v)| Server::adopt([c, v]));
                 }
                 "probe" => forget_probe(record),
                 "reply" => reply = record.parsed("to").and_then(|fd| fds.take(fd)),
@@ -177,9 +198,11 @@ impl Shell {
     fn watch_adopted(&mut self) {
         if let Some(control) = &self.control {
             let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-            let watched = self.poller.watch(control.listener(), Token::Control, flags);
-            if let Err(error) = watched {
-                problem(&format!("watch control socket: {error}"));
+            for (_, door) in DOORS {
+                let listener = control.listener(door);
+                if let Err(error) = self.poller.watch(listener, Token::Door(door), flags) {
+                    problem(&format!("watch control socket: {error}"));
+                }
             }
         }
         self.watch_log();
@@ -222,7 +245,7 @@ impl Shell {
         let containers = self.containers.iter().flatten();
         let mut known: Vec<Pid> = containers.flat_map(|c| c.processes()).collect();
         known.extend(self.log.pid());
-        known.extend(self.uevent.and_then(|(_, pid)| pid));
+        known.extend(self.helpers.iter().filter_map(|helper| helper.pid));
         for pid in known {
             if !wait::is_child(pid) {
                 self.reaped_known(pid, UNKNOWN);
@@ -270,7 +293,8 @@ impl Shell {
         if id == self.log_id {
             self.log.pid().is_some()
         } else {
-            self.uevent.is_some_and(|(_, pid)| pid.is_some())
+            let mut helpers = self.helpers.iter();
+            helpers.any(|helper| helper.entry == id && helper.pid.is_some())
         }
     }
 

@@ -42,7 +42,9 @@ impl LogLink {
     pub(super) fn new(console: bool, problems: &mut Vec<String>) -> Self {
         let mut note = |error: Error| problems.push(error.to_string());
         Self {
-            listener: socket::listen(layout::LOG_SOCKET).map_err(&mut note).ok(),
+            listener: socket::listen(layout::LOG_SOCKET, 0o600)
+                .map_err(&mut note)
+                .ok(),
             journal: journal().map_err(&mut note).ok(),
             console,
             socket: None,

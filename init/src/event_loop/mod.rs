@@ -10,6 +10,7 @@
 mod adopt;
 mod cgroup;
 mod container;
+mod helper;
 mod log_link;
 mod notify;
 mod output;
@@ -22,6 +23,7 @@ mod saved;
 mod setup;
 mod signals;
 mod upgrade;
+mod watchdog;
 
 use std::collections::VecDeque;
 
@@ -42,13 +44,16 @@ use crate::sys::spawn::{self, Streams};
 use crate::sys::wait;
 
 use container::{Container, Progress};
+use helper::Helper;
 use log_link::LogLink;
 use poller::{Poller, Token};
+use requests::Wait;
 use setup::release_name;
 use upgrade::Upgrade;
+use watchdog::Watchdog;
 
 pub use adopt::{Legacy, check, resume};
-pub(crate) use signals::{Meaning, meaning as meaning_of, numbers as signal_numbers};
+pub(crate) use signals::{Meaning, WATCHDOG, meaning as meaning_of, numbers as signal_numbers};
 pub use upgrade::{CHECK, YES};
 
 /// Runs the plan to the machine's end. PID 1 began at `started`.
@@ -62,8 +67,10 @@ pub fn run(started: Time, booted: Booted, plan: Plan) -> End {
             return End::Reboot;
         }
     };
+    let emergency = setup::is_emergency(&plan, &booted.cmdline);
     let mut shell = Shell::new(started, booted, plan, poller);
-    shell.feed(Event::Begin);
+    shell.watchdog.open();
+    shell.feed(if emergency { Event::Hold } else { Event::Begin });
     shell.live(&signals)
 }
 
@@ -115,8 +122,9 @@ struct Shell {
     log: LogLink,
     /// The log process's entry.
     log_id: EntryId,
-    /// The process that loads modules, and its entry, if there is to be one.
-    uevent: Option<(EntryId, Option<Pid>)>,
+    /// Our other processes.
+    helpers: Vec<Helper>,
+    watchdog: Watchdog,
     runtime: runtime::Options,
     system: protocol::System,
     /// What is being tried inside services.
@@ -133,6 +141,10 @@ struct Shell {
     crash_test: bool,
     /// The program that is asked whether it can go on from here.
     upgrade: Option<Upgrade>,
+    /// Who is told when all services are ready, and was not yet.
+    to_tell: Option<String>,
+    /// Clients that wait for an entry, or for all services.
+    waits: Vec<Wait>,
 }
 
 impl Shell {
@@ -140,10 +152,16 @@ impl Shell {
     fn live(&mut self, signals: &Signals) -> End {
         loop {
             if let Some(end) = self.end {
+                std::mem::take(&mut self.watchdog).leave(end);
                 return end;
             }
             let upgrade = self.upgrade.as_ref().map(Upgrade::deadline);
-            let all = [self.core.deadline(), upgrade, self.silence_ends()];
+            let all = [
+                self.core.deadline(),
+                upgrade,
+                self.silence_ends(),
+                self.watchdog.deadline(),
+            ];
             let deadline = all.into_iter().flatten().min();
             let timeout = deadline.map(|deadline| deadline.from(now()));
             for (token, flags) in self.poller.wait(timeout) {
@@ -152,7 +170,10 @@ impl Shell {
             self.accept_late();
             self.hear_again();
             self.expire_upgrade();
+            self.watchdog.feed();
             self.feed(Event::Tick);
+            self.answer_waits();
+            self.tell_ready();
         }
     }
 
@@ -163,13 +184,14 @@ impl Shell {
                     match signals::meaning(signal) {
                         Some(Meaning::Child) => self.reap(),
                         Some(Meaning::Shutdown(end)) => self.feed(Event::Shutdown(end)),
+                        Some(Meaning::Watchdog) => self.watchdog.open(),
                         Some(Meaning::Crash(crash)) if self.crash_test => crash.happen(),
                         Some(Meaning::Crash(_)) => {}
                         None => {}
                     }
                 }
             }
-            Token::Control => self.accept(),
+            Token::Door(door) => self.accept(door),
             Token::Log => self.tell_log(),
             Token::Client(slot) => self.serve(slot, flags),
             Token::Notify(entry) => self.hear(EntryId(entry)),
@@ -214,7 +236,10 @@ impl Shell {
             Action::Probe { entry, purpose } => return self.probe(entry, purpose),
             Action::StopProbe(id) => self.stop_probe(id),
             Action::Report(id, report) => self.report(id, &report),
-            Action::System(state) => report::system(state).write(),
+            Action::System(state) => {
+                report::system(state).write();
+                self.tell_change(state.as_str(), None);
+            }
             Action::AllReady => report::all_ready(now()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
@@ -226,6 +251,7 @@ impl Shell {
     fn report(&mut self, id: EntryId, report: &Report) {
         if let Some(entry) = self.core.entry(id) {
             report::entry(entry.spec().kind, &entry.spec().name, report).write();
+            self.tell_change(report::word(report), Some(id));
         }
         if let Report::Ended(ended) = report
             && let Some(output) = self.container(id).and_then(|c| c.output.as_mut())
@@ -250,8 +276,8 @@ impl Shell {
         if id == self.log_id {
             return Some(self.start_log());
         }
-        if self.uevent.is_some_and(|(uevent, _)| uevent == id) {
-            return Some(self.start_uevent(id));
+        if let Some(helper) = self.helpers.iter_mut().find(|helper| helper.entry == id) {
+            return Some(event_of_start(id, helper.start()));
         }
         let options = self.runtime.clone();
         let (heard, started) = match self.container(id) {
@@ -281,46 +307,37 @@ impl Shell {
 
     fn start_log(&mut self) -> Event {
         let entry = self.log_id;
-        match self.log.start() {
-            Ok(pid) => {
-                for container in self.containers.iter_mut().flatten() {
-                    if let Some(output) = &mut container.output {
-                        output.handed = false;
-                    }
-                }
-                self.watch_log();
-                self.tell_log();
-                Event::Started {
-                    entry,
-                    pid: pid.as_raw(),
+        let started = self.log.start();
+        if started.is_ok() {
+            for container in self.containers.iter_mut().flatten() {
+                if let Some(output) = &mut container.output {
+                    output.handed = false;
                 }
             }
-            Err(error) => Event::StartFailed {
-                entry,
-                error: error.to_string(),
-            },
+            self.watch_log();
+            self.tell_log();
         }
+        event_of_start(entry, started)
     }
 
-    fn start_uevent(&mut self, entry: EntryId) -> Event {
+    /// Tells whoever started the machine that all services are ready.
+    fn tell_ready(&mut self) {
+        if self.core.ready().is_none() {
+            return;
+        }
+        let Some(address) = self.to_tell.take() else {
+            return;
+        };
         let streams = Streams {
             stdin: None,
             stdout: None,
             stderr: None,
         };
-        match spawn::spawn::<&str>(OURSELVES, crate::uevent::NAME, &[], streams) {
-            Ok(pid) => {
-                self.uevent = Some((entry, Some(pid)));
-                Event::Started {
-                    entry,
-                    pid: pid.as_raw(),
-                }
-            }
-            Err(error) => Event::StartFailed {
-                entry,
-                error: Error::os("execute", crate::uevent::NAME)(error).to_string(),
-            },
+        let started = spawn::spawn(OURSELVES, crate::ready::NAME, &[&address], streams);
+        if let Err(error) = started {
+            problem(&format!("execute {}: {error}", crate::ready::NAME));
         }
+        self.save();
     }
 
     fn watch_log(&self) {
@@ -390,8 +407,9 @@ impl Shell {
                 entry: self.log_id,
                 ending,
             })
-        } else if let Some((entry, _)) = self.uevent.filter(|(_, uevent)| *uevent == Some(pid)) {
-            self.uevent = Some((entry, None));
+        } else if let Some(helper) = self.helpers.iter_mut().find(|h| h.pid == Some(pid)) {
+            helper.pid = None;
+            let entry = helper.entry;
             let ending = Ending { how, oom: false };
             Some(Event::Ended { entry, ending })
         } else if let Some(probed) = self.probe_ended(pid, how) {
@@ -418,7 +436,7 @@ impl Shell {
     /// Whether `pid` is a process that we know.
     fn is_ours(&self, pid: Pid) -> bool {
         self.log.is_process(pid)
-            || self.uevent.is_some_and(|(_, uevent)| uevent == Some(pid))
+            || self.helpers.iter().any(|helper| helper.pid == Some(pid))
             || self
                 .containers
                 .iter()
@@ -431,6 +449,19 @@ impl Shell {
         let mut containers =
             containers.filter_map(|(index, c)| Some((EntryId(index), c.as_mut()?)));
         containers.find(|(_, container)| is(container))
+    }
+}
+
+fn event_of_start(entry: EntryId, started: Result<Pid, Error>) -> Event {
+    match started {
+        Ok(pid) => Event::Started {
+            entry,
+            pid: pid.as_raw(),
+        },
+        Err(error) => Event::StartFailed {
+            entry,
+            error: error.to_string(),
+        },
     }
 }
 

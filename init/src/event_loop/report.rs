@@ -3,35 +3,52 @@
 use crate::klog::{Level, Line};
 use crate::supervise::{Ended, How, Kind, Report, SystemState, Time};
 
-/// The line of an entry's new state.
-pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
-    let subject = format!("{} {name}", kind.as_str());
-    let line = |level, state| Line::new(level, &subject, state);
+/// The word for it, which is that of its line.
+pub(super) const fn word(report: &Report) -> &'static str {
     match report {
-        Report::Waiting { requires } => line(Level::Info, "waiting").with("requires", requires),
-        Report::Starting => line(Level::Info, "starting"),
-        Report::Running { pid } => line(Level::Info, "running").with("pid", pid),
-        Report::Ready { ms } => line(Level::Info, "ready").with("ms", ms),
-        Report::Unhealthy { failures, error } => line(Level::Error, "unhealthy")
-            .with("failures", failures)
-            .with("error", error),
-        Report::Healthy => line(Level::Info, "healthy"),
-        Report::Stopping { signal, kill_in_ms } => line(Level::Info, "stopping")
-            .with_some("signal", *signal)
-            .with_some("kill_in_ms", *kill_in_ms),
-        Report::Stuck => line(Level::Error, "stopping").with("error", "killed, and still there"),
-        Report::Ended(ended) => ended_line(&subject, ended),
-        Report::Skipped(why) => line(Level::Error, "skipped").with("error", why),
-        Report::Problem(what) => line(Level::Error, "problem").with("error", what),
+        Report::Waiting { .. } => "waiting",
+        Report::Starting => "starting",
+        Report::Running { .. } => "running",
+        Report::Ready { .. } => "ready",
+        Report::Unhealthy { .. } => "unhealthy",
+        Report::Healthy => "healthy",
+        Report::Stopping { .. } | Report::Stuck => "stopping",
+        Report::Ended(Ended { failed: true, .. }) => "failed",
+        Report::Ended(Ended { failed: false, .. }) => "exited",
+        Report::Skipped(_) => "skipped",
+        Report::Problem(_) => "problem",
     }
 }
 
-fn ended_line(subject: &str, ended: &Ended) -> Line {
-    let line = if ended.failed {
-        Line::new(Level::Error, subject, "failed")
-    } else {
-        Line::new(Level::Info, subject, "exited")
+/// The line of an entry's new state.
+pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
+    let subject = format!("{} {name}", kind.as_str());
+    let line = |level| Line::new(level, &subject, word(report));
+    match report {
+        Report::Waiting { requires } => line(Level::Info).with("requires", requires),
+        Report::Starting => line(Level::Info),
+        Report::Running { pid } => line(Level::Info).with("pid", pid),
+        Report::Ready { ms } => line(Level::Info).with("ms", ms),
+        Report::Unhealthy { failures, error } => line(Level::Error)
+            .with("failures", failures)
+            .with("error", error),
+        Report::Healthy => line(Level::Info),
+        Report::Stopping { signal, kill_in_ms } => line(Level::Info)
+            .with_some("signal", *signal)
+            .with_some("kill_in_ms", *kill_in_ms),
+        Report::Stuck => line(Level::Error).with("error", "killed, and still there"),
+        Report::Ended(ended) => ended_line(&subject, word(report), ended),
+        Report::Skipped(why) => line(Level::Error).with("error", why),
+        Report::Problem(what) => line(Level::Error).with("error", what),
+    }
+}
+
+fn ended_line(subject: &str, word: &str, ended: &Ended) -> Line {
+    let level = match ended.failed {
+        true => Level::Error,
+        false => Level::Info,
     };
+    let line = Line::new(level, subject, word);
     let line = match ended.ending.map(|ending| ending.how) {
         Some(How::Exited(code)) => line.with("code", code),
         Some(How::Signaled(signal)) => line.with("signal", signal),

@@ -10,12 +10,16 @@ use super::notify::Notify;
 use super::output::Output;
 use super::runtime::Call;
 use super::{Shell, probes, problem};
+use crate::control::Door;
 use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
 use crate::life::snapshot::Snapshot;
 use crate::life::state;
 use crate::supervise::{EntryId, How};
 use crate::sys::pidfd;
+
+/// The control sockets, by the keys of their descriptors.
+pub(super) const DOORS: [(&str, Door); 2] = [("listener", Door::Control), ("view", Door::View)];
 
 impl Shell {
     /// Writes down all that the next life needs.
@@ -64,7 +68,8 @@ impl Shell {
         state::begin(&mut to);
         to.record("life")
             .field("began", self.system.init_ms)
-            .some("failed", self.failed.map(|time| time.0));
+            .some("failed", self.failed.map(|time| time.0))
+            .flag("told", self.to_tell.is_none());
         for text in &self.system.problems {
             to.record("problem").text("text", text);
         }
@@ -73,15 +78,20 @@ impl Shell {
             container.save(&mut to);
         }
         self.log.save(&mut to);
-        if let Some((_, Some(pid))) = self.uevent {
-            to.record("uevent").field("pid", pid);
+        for helper in &self.helpers {
+            to.record("helper")
+                .field("name", helper.name)
+                .some("pid", helper.pid);
         }
         for pid in self.probes.iter().map(probes::Running::pid) {
             to.record("probe").field("pid", pid);
         }
+        self.watchdog.save(&mut to);
         if let Some(control) = &self.control {
-            let listener = control.listener().as_raw_fd();
-            to.record("control").fd("listener", &listener);
+            to.record("control");
+            for (key, door) in DOORS {
+                to.fd(key, &control.listener(door).as_raw_fd());
+            }
         }
         to
     }

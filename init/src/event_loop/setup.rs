@@ -4,11 +4,14 @@ use hullkit_bundle::control::System;
 use nix::sys::epoll::EpollFlags;
 
 use super::container::Container;
+use super::helper::Helper;
 use super::log_link::LogLink;
 use super::poller::{Poller, Token};
+use super::watchdog::Watchdog;
 use super::{Shell, problem, runtime};
 use crate::boot::Booted;
-use crate::control::Server;
+use crate::cmdline::Cmdline;
+use crate::control::{Door, Server};
 use crate::life::snapshot::Snapshot;
 use crate::plan::{self, Plan};
 use crate::supervise::{Core, EntryId, Kind, Spec, Time};
@@ -19,7 +22,7 @@ impl Shell {
     pub(super) fn new(started: Time, booted: Booted, plan: Plan, poller: Poller) -> Self {
         let mut problems = booted.problems;
         problems.extend(plan.problems.iter().map(ToString::to_string));
-        let members = Members::of(plan, booted.cmdline.uevent);
+        let members = Members::of(plan, &booted.cmdline);
         let control = note(open_control(&poller), &mut problems);
         let log = LogLink::new(booted.cmdline.runtime_console, &mut problems);
         for text in &problems {
@@ -32,7 +35,8 @@ impl Shell {
             control,
             log,
             log_id: members.log,
-            uevent: members.uevent.map(|id| (id, None)),
+            helpers: members.helpers,
+            watchdog: Watchdog::new(booted.cmdline.watchdog),
             runtime: runtime::Options::from(&booted.cmdline),
             system: System {
                 kernel: release_name(),
@@ -50,6 +54,8 @@ impl Shell {
             failed: None,
             crash_test: booted.cmdline.crash_test,
             upgrade: None,
+            to_tell: booted.cmdline.ready,
+            waits: Vec::new(),
         }
     }
 }
@@ -62,13 +68,14 @@ pub(super) struct Members {
     pub(super) containers: Vec<Option<Container>>,
     /// The log process.
     pub(super) log: EntryId,
-    /// The process that loads modules, if there is to be one.
-    pub(super) uevent: Option<EntryId>,
+    /// Our other processes.
+    pub(super) helpers: Vec<Helper>,
 }
 
 impl Members {
     /// The plan's entries, and our own processes.
-    pub(super) fn of(plan: Plan, wants_uevent: bool) -> Self {
+    pub(super) fn of(plan: Plan, cmdline: &Cmdline) -> Self {
+        let emergency = is_emergency(&plan, cmdline);
         let (mut specs, mut containers): (Vec<_>, Vec<_>) =
             plan.entries.into_iter().map(member).unzip();
         let mut helper = |kind, name| {
@@ -77,14 +84,28 @@ impl Members {
             EntryId(specs.len() - 1)
         };
         let log = helper(Kind::Log, log::SUBJECT);
-        let uevent = wants_uevent.then(|| helper(Kind::Uevent, "uevent"));
+        let mut helpers = Vec::new();
+        if cmdline.uevent {
+            let entry = helper(Kind::Uevent, "uevent");
+            helpers.push(Helper::new(entry, crate::uevent::NAME));
+        }
+        if emergency {
+            let entry = helper(Kind::Console, "console");
+            helpers.push(Helper::new(entry, crate::console::NAME));
+        }
         Self {
             specs,
             containers,
             log,
-            uevent,
+            helpers,
         }
     }
+}
+
+/// Whether nothing is to be started but the emergency console: because it was
+/// said so, or because what the image wants to run cannot be read.
+pub(super) fn is_emergency(plan: &Plan, cmdline: &Cmdline) -> bool {
+    cmdline.emergency || !plan.problems.is_empty()
 }
 
 /// What the core and the loop know of an entry.
@@ -102,9 +123,11 @@ fn open_control(poller: &Poller) -> Result<Server, Error> {
     let server = Server::open()?;
     // Each client once: one that cannot be taken must not end every wait.
     let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-    poller
-        .watch(server.listener(), Token::Control, flags)
-        .map_err(Error::os("watch", "control socket"))?;
+    for door in [Door::Control, Door::View] {
+        poller
+            .watch(server.listener(door), Token::Door(door), flags)
+            .map_err(Error::os("watch", "control socket"))?;
+    }
     Ok(server)
 }
 

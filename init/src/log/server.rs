@@ -20,6 +20,8 @@ const MAX_CLIENTS: usize = 16;
 
 const FROM_INIT: u64 = 0;
 const LISTENER: u64 = 1;
+/// The kernel has something for a client.
+const KERNEL: u64 = u64::MAX;
 const CLIENTS: u64 = 2;
 const PIPES: u64 = CLIENTS + MAX_CLIENTS as u64;
 
@@ -74,6 +76,8 @@ impl Server {
                     }
                 }
                 LISTENER => self.accept(),
+                // Who waits for it is served below.
+                KERNEL => {}
                 token => {
                     let gone = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
                     self.ready(token, event.events().intersects(gone));
@@ -219,10 +223,26 @@ impl Server {
                 }
             };
             let mut event = EpollEvent::new(flags, CLIENTS + slot as u64);
-            if self.epoll.modify(&client.stream, &mut event).is_err() {
+            let watched = self.epoll.modify(&client.stream, &mut event);
+            if watched
+                .and_then(|()| watch_kernel(&self.epoll, client))
+                .is_err()
+            {
                 *place = None;
             }
         }
+    }
+}
+
+/// Watches the kernel's log for a client that follows it, once.
+fn watch_kernel(epoll: &Epoll, client: &Client) -> Result<(), Errno> {
+    let Some(kernel) = client.kernel() else {
+        return Ok(());
+    };
+    let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, KERNEL);
+    match epoll.add(kernel, event) {
+        Err(Errno::EEXIST) => Ok(()),
+        added => added,
     }
 }
 

@@ -34,8 +34,13 @@ pub fn run(end: End) {
         End::Poweroff => RebootMode::RB_POWER_OFF,
         End::Reboot => RebootMode::RB_AUTOBOOT,
         End::Halt => RebootMode::RB_HALT_SYSTEM,
+        End::Kexec => RebootMode::RB_KEXEC,
     };
     let Err(error) = reboot(mode);
+    if end == End::Kexec {
+        // No kernel is loaded, or this one cannot do it.
+        let _fails_too = reboot(RebootMode::RB_AUTOBOOT);
+    }
     Line::new(Level::Error, "init", "problem")
         .with("error", format!("reboot: {error}"))
         .write();

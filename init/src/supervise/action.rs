@@ -59,6 +59,8 @@ pub enum End {
     Reboot,
     /// Stop, and stay so.
     Halt,
+    /// Go on with another kernel, which has been loaded.
+    Kexec,
 }
 
 impl End {
@@ -69,6 +71,7 @@ impl End {
             Self::Poweroff => "poweroff",
             Self::Reboot => "reboot",
             Self::Halt => "halt",
+            Self::Kexec => "kexec",
         }
     }
 }

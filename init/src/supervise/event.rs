@@ -7,6 +7,8 @@ use super::{End, EntryId};
 pub enum Event {
     /// The machine is ready for its first entry.
     Begin,
+    /// The machine is ready, and no entry is to be started by itself.
+    Hold,
     /// Nothing but that time went by.
     Tick,
     /// The runtime has started the entry: its first process is `pid`.

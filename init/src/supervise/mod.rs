@@ -158,6 +158,7 @@ impl Core {
     fn take(&mut self, event: Event, step: &mut Step<'_>) {
         match event {
             Event::Begin => self.begin(step),
+            Event::Hold => self.begin_held(step),
             Event::Tick => {}
             Event::Started { entry, pid } => self.with(entry, |e| e.started(pid, step)),
             Event::StartFailed { entry, error } => {
@@ -211,6 +212,7 @@ impl Core {
             Phase::Held => {
                 self.start_helper(Kind::Log, step)
                     || self.start_helper(Kind::Uevent, step)
+                    || self.start_helper(Kind::Console, step)
                     || self.start_services(step)
             }
             Phase::Stopping(way) => {

@@ -15,7 +15,7 @@ impl End {
     /// The end that [`Self::as_str`] has this word for.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        let all = [Self::Poweroff, Self::Reboot, Self::Halt];
+        let all = [Self::Poweroff, Self::Reboot, Self::Halt, Self::Kexec];
         all.into_iter().find(|end| end.as_str() == word)
     }
 }

@@ -33,6 +33,16 @@ impl Core {
         true
     }
 
+    /// The machine begins, and nothing is started unless a client asks for it.
+    pub(super) fn begin_held(&mut self, step: &mut Step<'_>) {
+        if self.phase == Phase::Idle {
+            for entry in &mut self.entries {
+                entry.announce(step);
+            }
+            self.hold(step);
+        }
+    }
+
     /// Nothing further is started unless a client asks for it.
     fn hold(&mut self, step: &mut Step<'_>) {
         self.enter(Phase::Held, step);

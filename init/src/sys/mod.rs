@@ -16,3 +16,4 @@ pub mod rtc;
 pub mod signals;
 pub mod spawn;
 pub mod wait;
+pub mod watchdog;

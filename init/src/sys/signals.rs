@@ -77,6 +77,13 @@ fn set_of(signals: &[i32]) -> io::Result<libc::sigset_t> {
     Ok(unsafe { set.assume_init() })
 }
 
+/// Sends the signal with the number `signal`, real-time signals among them, to
+/// a process that may have gone.
+pub fn send(process: nix::unistd::Pid, signal: i32) {
+    // SAFETY: two numbers.
+    unsafe { libc::kill(process.as_raw(), signal) };
+}
+
 /// The number of `SIGRTMIN+n` to those who send it: glibc's, which systemd and
 /// the shells count from. Another C library of ours counts from another one.
 #[must_use]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::sys;
+use crate::{abuse, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -26,6 +26,12 @@ use crate::sys;
 /// | `kill=PID:N` | sends a signal to another process |
 /// | `kmsg=PATH` | a file's lines to the kernel log, as `act: PATH: LINE` |
 /// | `signal=N` | sends itself a signal |
+/// | `bomb` | forks for ever |
+/// | `hog` | uses the processor for ever |
+/// | `flood` | writes lines for ever |
+/// | `fill=PATH` | fills a filesystem |
+/// | `massacre=N` | kills N processes at random |
+/// | `pester=PATH` | a hundred bad clients of a unix socket, for ever |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
     for step in steps {
@@ -69,6 +75,12 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
             thread::park();
         },
         ("kill", target) => kill(target),
+        ("bomb", "") => abuse::fork_bomb(),
+        ("hog", "") => abuse::hog(),
+        ("flood", "") => abuse::flood(),
+        ("fill", path) => abuse::fill(path),
+        ("massacre", count) => abuse::massacre(number(count)?),
+        ("pester", path) => abuse::pester(path),
         ("kmsg", path) => kmsg(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),

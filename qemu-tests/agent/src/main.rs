@@ -10,6 +10,7 @@
 //! The agent runs in a container with a view of the whole guest. A probe runs
 //! in the container that a case is about, with exactly its privileges.
 
+mod abuse;
 mod act;
 mod channel;
 mod exec;

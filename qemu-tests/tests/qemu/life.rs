@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use hullkit_bundle::control::LogLine;
 use qemu_tests::case::{ARCHES, Case, Machine};
+use qemu_tests::console::Log;
 use qemu_tests::guest::{Guest, HULLCTL};
 
 /// Two of its signals have PID 1 make a mistake.
@@ -18,12 +19,23 @@ pub(crate) const CASES: &[Case] = &[
         .machine(CRASHES)
         .on(ARCHES),
     Case::own("life::twice_is_a_minimal_one", TWENTY, twice).machine(CRASHES),
+    Case::own("life::a_hung_init_is_reset", "", hung).machine(Machine {
+        cmdline: "hullkit.crash-test hullkit.watchdog=30",
+        qemu: &["-device", "i6300esb", "-action", "watchdog=reset"],
+        ..Machine::PLAIN
+    }),
+    Case::own("life::emergency_console", EMERGENCY, emergency).machine(Machine {
+        cmdline: "hullkit.emergency",
+        ..Machine::PLAIN
+    }),
 ];
 
 /// `SIGRTMIN+20`.
 const PANIC: i32 = 54;
 /// `SIGRTMIN+21`.
 const FAULT: i32 = 55;
+/// `SIGRTMIN+22`.
+const HANG: i32 = 56;
 const SIGSEGV: i32 = 11;
 
 /// With the agent there are twenty services.
@@ -198,6 +210,54 @@ fn twice(guest: &Guest) -> Result<()> {
     guest.kill(victim, 9)?;
     guest.wait_gone(victim)?;
     let _goes_down_too = guest.kill(1, 12);
+    let end = guest.wait_end(guest.patience())?;
+    ensure!(end.reason == "guest-shutdown", "{end:?}");
+    Ok(())
+}
+
+fn hung(guest: &Guest) -> Result<()> {
+    guest.wait_up()?;
+    let watched = guest.wait_event("init", "watched", |_| true)?;
+    ensure!(watched.number("within_s") == Some(30), "{watched:?}");
+    // It is fed by whoever is PID 1.
+    guest.hullctl(&["reexec"])?;
+    guest.wait_nth_event("init", "watched", 2, |_| true)?;
+    guest.kill(1, HANG)?;
+    let end = guest.wait_end(4 * guest.patience())?;
+    ensure!(end.reason == "guest-reset", "{end:?}");
+    Ok(())
+}
+
+const EMERGENCY: &str = r#"
+services:
+  - name: idle
+    image: @PROBE
+    command: ["/bin/probe", "act", "term=wait"]
+"#;
+
+fn emergency(guest: &Guest) -> Result<()> {
+    guest.wait_event("init", "stopped", |_| true)?;
+    let shown = |text: &'static str| {
+        move |log: &Log| {
+            let mut lines = log.lines.iter().chain([&log.partial]);
+            lines.any(|line| line.contains(text)).then_some(())
+        }
+    };
+    let console = &guest.console;
+    console.wait("the prompt", 2 * guest.patience(), shown("hullkit# "))?;
+    ensure!(
+        guest
+            .events("service idle")
+            .iter()
+            .all(|e| e.state != "running")
+    );
+    guest.type_text("start idle\n")?;
+    guest.wait_event("service idle", "running", |_| true)?;
+    guest.type_text("status idle\n")?;
+    console.wait("the status", guest.patience(), shown("services/idle"))?;
+    guest.type_text("shell\n")?;
+    console.wait("no shell", guest.patience(), shown("no such root"))?;
+    guest.type_text("poweroff\n")?;
     let end = guest.wait_end(guest.patience())?;
     ensure!(end.reason == "guest-shutdown", "{end:?}");
     Ok(())

@@ -1,8 +1,10 @@
 //! The cases that boot a machine: a file for each kind.
 
+mod abuse;
 mod boot;
 mod broken;
 mod containers;
+mod control;
 mod examples;
 mod hostile;
 mod hotplug;
@@ -28,6 +30,8 @@ const CASES: &[&[Case]] = &[
     network::CASES,
     broken::CASES,
     hotplug::CASES,
+    control::CASES,
+    abuse::CASES,
     life::CASES,
     orphans::CASES,
     shutdown::CASES,

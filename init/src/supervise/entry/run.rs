@@ -45,7 +45,9 @@ impl Entry {
     /// How long it may run, in milliseconds.
     pub(super) fn run_timeout(&self) -> Option<u64> {
         match (self.spec.kind, self.spec.supervision.timeout) {
-            (Kind::Service | Kind::Log | Kind::Uevent, _) | (Kind::Onboot, 0) => None,
+            (Kind::Service | Kind::Log | Kind::Uevent | Kind::Console, _) | (Kind::Onboot, 0) => {
+                None
+            }
             (Kind::Onshutdown, 0) => Some(ONSHUTDOWN_TIMEOUT),
             (Kind::Onboot | Kind::Onshutdown, ms) => Some(ms),
         }
@@ -121,7 +123,7 @@ impl Entry {
     /// Whether it is started again by itself.
     fn restarts_after(&self, failed: bool, asked: bool) -> bool {
         match self.spec.kind {
-            Kind::Log | Kind::Uevent => true,
+            Kind::Log | Kind::Uevent | Kind::Console => true,
             Kind::Service => {
                 let policy = &self.spec.supervision;
                 let oom = self.ending.is_some_and(|ending| ending.oom);
@@ -146,7 +148,7 @@ impl Entry {
     fn clean_later_or_now(&mut self, step: &mut Step<'_>) {
         match self.spec.kind {
             // It is no container.
-            Kind::Log | Kind::Uevent => {}
+            Kind::Log | Kind::Uevent | Kind::Console => {}
             // The boot waits for neither: what still runs is killed now, the
             // rest is for later.
             Kind::Onboot => {

@@ -617,7 +617,7 @@ impl World {
             error: error.to_owned(),
         };
         let after_end = match self.core.entries()[index].spec().kind {
-            Kind::Log | Kind::Uevent => Real::Gone,
+            Kind::Log | Kind::Uevent | Kind::Console => Real::Gone,
             _ => Real::Remains { cleaning: false },
         };
         let (real, event) = match (self.real[index], variant) {
