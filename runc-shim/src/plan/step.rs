@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::spec::{Capabilities, Device, DeviceKind, Mount, MountKind, Process, Rlimit, Sysctl};
 use crate::sys::mount::Propagation;
+use crate::sys::terminal::Size;
 
 /// A device node to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +138,15 @@ pub enum Step {
         /// Where.
         path: CString,
     },
+    /// Makes a terminal of the container's own: 0, 1 and 2, and the session's.
+    OpenTerminal {
+        /// Whether it is `/dev/console` too.
+        console: bool,
+        /// How large it is at first.
+        size: Option<Size>,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Lets the parent run the hooks that belong here.
     RunHooks,
     /// Makes a folder, unless it is there; what cannot be made is found
@@ -157,6 +167,8 @@ pub enum Step {
     SealRoot,
     /// Makes the root the root, and the host's filesystems unreachable.
     Pivot,
+    /// Covers the root by the root, where it cannot be changed.
+    CoverRoot,
     /// Gives the root its propagation.
     SetPropagation {
         /// How it spreads.
@@ -170,6 +182,10 @@ pub enum Step {
     FindProgram,
     /// Tells `create` that all is ready, and waits for `start`.
     WaitForStart,
+    /// Joins the namespaces of a container that runs.
+    JoinContainer,
+    /// Gives the pipes among 0, 1 and 2 to this user.
+    GivePipes(u32),
     /// Names the AppArmor profile that the program gets.
     SetAppArmor(CString),
     /// Takes everything else out of the bounding set.
@@ -227,6 +243,14 @@ impl fmt::Display for Step {
             Self::MakeLink { target, path } => {
                 write!(f, "link {} to {}", text(path), text(target))
             }
+            Self::OpenTerminal { console, .. } => {
+                let place = if *console {
+                    ", on /dev/console too"
+                } else {
+                    ""
+                };
+                write!(f, "open a terminal{place}")
+            }
             Self::RunHooks => write!(f, "wait for the hooks"),
             Self::MakeFolder(path) => write!(f, "make the working directory {}", text(path)),
             Self::ProtectPath(path) => write!(f, "make {} read-only", text(path)),
@@ -236,6 +260,7 @@ impl fmt::Display for Step {
             }
             Self::SealRoot => write!(f, "make the root read-only"),
             Self::Pivot => write!(f, "change the root"),
+            Self::CoverRoot => write!(f, "cover the root"),
             Self::SetPropagation { how, recursive } => {
                 let all = if *recursive { " and all below" } else { "" };
                 write!(f, "make the root{all} {how:?}")
@@ -243,6 +268,8 @@ impl fmt::Display for Step {
             Self::EnterFolder(path) => write!(f, "enter the working directory {}", text(path)),
             Self::FindProgram => write!(f, "find the program"),
             Self::WaitForStart => write!(f, "wait for start"),
+            Self::JoinContainer => write!(f, "join the container's namespaces"),
+            Self::GivePipes(uid) => write!(f, "give the standard pipes to user {uid}"),
             Self::SetAppArmor(profile) => write!(f, "set the AppArmor profile {}", text(profile)),
             Self::LimitBoundingSet(set) => write!(f, "limit the bounding set to {set:#x}"),
             Self::BecomeUser(owner) => tell_owner(f, owner),

@@ -4,6 +4,7 @@ use std::ffi::CString;
 
 use super::raw;
 use super::{Capabilities, Invalid, Result, absolute_path, c_text};
+use crate::sys::terminal::Size;
 
 /// The container's first process.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Process {
     pub apparmor_profile: Option<CString>,
     /// Whether it wants a terminal.
     pub terminal: bool,
+    /// How large that is at first; 0 by 0 is the same as no size.
+    pub console_size: Option<Size>,
 }
 
 /// A resource limit.
@@ -109,6 +112,13 @@ impl Process {
             oom_score_adj: raw.oom_score_adj,
             apparmor_profile: optional("process.apparmorProfile", &raw.apparmor_profile)?,
             terminal: raw.terminal,
+            console_size: raw
+                .console_size
+                .filter(|size| (size.height, size.width) != (0, 0))
+                .map(|size| Size {
+                    rows: size.height,
+                    columns: size.width,
+                }),
         })
     }
 }

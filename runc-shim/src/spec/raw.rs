@@ -47,6 +47,7 @@ object!(Root {
 
 object!(Process {
     terminal: bool,
+    console_size: Option<ConsoleSize>,
     user: User,
     args: Vec<String>,
     env: Vec<String>,
@@ -62,6 +63,14 @@ object!(Process {
     #[serde(rename = "execCPUAffinity")]
     exec_cpu_affinity: Option<serde::de::IgnoredAny>,
 });
+
+object!(
+    #[derive(Copy)]
+    ConsoleSize {
+        height: u16,
+        width: u16,
+    }
+);
 
 object!(User {
     uid: u32,

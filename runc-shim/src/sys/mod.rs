@@ -12,6 +12,7 @@ pub mod process;
 pub mod resolve;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 
 use std::io;
 
