@@ -27,7 +27,7 @@ pub struct Cmdline {
     /// `linuxkit.runc_console`: what onboot and onshutdown containers write
     /// goes to the console as well.
     pub runtime_console: bool,
-    /// `hullkit.ready=ADDRESS`: who is told when all services are up.
+    /// `hullkit.ready=ADDRESS`: who is told when all services are ready.
     pub ready: Option<String>,
     /// `hullkit.emergency`: nothing is started but a console.
     pub emergency: bool,

@@ -27,3 +27,4 @@ pub mod qmp;
 pub mod resp;
 pub mod soak;
 pub mod suite;
+mod watched;

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 
 use hullkit_bundle::control::{Reply, System};
 use nix::sys::epoll::EpollFlags;
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::poller::{Poller, Token};
@@ -71,6 +72,16 @@ pub fn check(records: &[Record<'_>], cmdline: &Cmdline, plan: Plan) -> Result<()
     Core::new(members.specs).restore(records)
 }
 
+/// Ends a probe of the life before: it is tried again.
+fn forget_probe(record: &Record<'_>) {
+    if let Some(pid) = record.parsed("pid").map(Pid::from_raw)
+        && wait::is_child(pid)
+    {
+        // It is our child and not reaped, so the id is its own.
+        let _already_ended = killpg(pid, Signal::SIGKILL);
+    }
+}
+
 impl Shell {
     /// A loop with the old core, and none of the descriptors yet.
     fn adopted(legacy: &Legacy<'_>, cmdline: &Cmdline, plan: Plan, poller: Poller) -> Self {
@@ -106,6 +117,7 @@ impl Shell {
                 problems: all,
                 ..System::default()
             },
+            probes: Vec::new(),
             actions: Vec::new(),
             end: None,
             snapshot: Snapshot::new()
@@ -159,6 +171,7 @@ impl Shell {
                     let [control, view] = DOORS.map(listener);
                     self.control = control.zip(view).map(|(c, v)| Server::adopt([c, v]));
                 }
+                "probe" => forget_probe(record),
                 "reply" => reply = record.parsed("to").and_then(|fd| fds.take(fd)),
                 _ => {}
             }
@@ -193,6 +206,9 @@ impl Shell {
             }
         }
         self.watch_log();
+        for index in 0..self.containers.len() {
+            self.watch_notify(EntryId(index));
+        }
     }
 
     /// `hullkit: init: reborn cause=panic entries=3`: how many have a process.
@@ -244,6 +260,7 @@ impl Shell {
         };
         let (state, cleaning) = (entry.state(), entry.is_cleaning());
         let helper = entry.spec().kind.is_helper();
+        let probing = entry.watch().probing();
         let idle = match self.container(id) {
             Some(container) => container.is_idle(),
             None => !helper || !self.helper_runs(id),
@@ -257,6 +274,7 @@ impl Shell {
                     oom: false,
                 },
             }),
+            State::Running { .. } => probing.and_then(|purpose| self.probe(id, purpose)),
             State::Stopping { killed: true, .. } => {
                 self.on_container(id, super::Container::kill);
                 None

@@ -12,8 +12,10 @@ mod cgroup;
 mod container;
 mod helper;
 mod log_link;
+mod notify;
 mod output;
 mod poller;
+mod probes;
 mod report;
 mod requests;
 mod runtime;
@@ -125,6 +127,8 @@ struct Shell {
     watchdog: Watchdog,
     runtime: runtime::Options,
     system: protocol::System,
+    /// What is being tried inside services.
+    probes: Vec<probes::Running>,
     actions: Vec<Action>,
     end: Option<End>,
     /// The state for the next life of PID 1; none: there was no memory for it.
@@ -137,7 +141,7 @@ struct Shell {
     crash_test: bool,
     /// The program that is asked whether it can go on from here.
     upgrade: Option<Upgrade>,
-    /// Who is told when all services are up, and was not yet.
+    /// Who is told when all services are ready, and was not yet.
     to_tell: Option<String>,
     /// Clients that wait for an entry, or for all services.
     waits: Vec<Wait>,
@@ -152,13 +156,19 @@ impl Shell {
                 return end;
             }
             let upgrade = self.upgrade.as_ref().map(Upgrade::deadline);
-            let others = upgrade.into_iter().chain(self.watchdog.deadline());
-            let deadline = self.core.deadline().into_iter().chain(others).min();
+            let all = [
+                self.core.deadline(),
+                upgrade,
+                self.silence_ends(),
+                self.watchdog.deadline(),
+            ];
+            let deadline = all.into_iter().flatten().min();
             let timeout = deadline.map(|deadline| deadline.from(now()));
             for (token, flags) in self.poller.wait(timeout) {
                 self.happened(token, flags, signals);
             }
             self.accept_late();
+            self.hear_again();
             self.expire_upgrade();
             self.watchdog.feed();
             self.feed(Event::Tick);
@@ -184,6 +194,7 @@ impl Shell {
             Token::Door(door) => self.accept(door),
             Token::Log => self.tell_log(),
             Token::Client(slot) => self.serve(slot, flags),
+            Token::Notify(entry) => self.hear(EntryId(entry)),
         }
     }
 
@@ -222,11 +233,14 @@ impl Shell {
             }
             Action::Kill(id) => self.on_container(id, Container::kill),
             Action::KillRest(id) => self.on_container(id, |container| container.kill_rest()),
+            Action::Probe { entry, purpose } => return self.probe(entry, purpose),
+            Action::StopProbe(id) => self.stop_probe(id),
             Action::Report(id, report) => self.report(id, &report),
             Action::System(state) => {
                 report::system(state).write();
                 self.tell_change(state.as_str(), None);
             }
+            Action::AllReady => report::all_ready(now()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
@@ -266,10 +280,16 @@ impl Shell {
             return Some(event_of_start(id, helper.start()));
         }
         let options = self.runtime.clone();
-        let started = match self.container(id) {
-            Some(container) => container.start(&options).map_err(|error| error.to_string()),
-            None => Err("there is no bundle".to_owned()),
+        let (heard, started) = match self.container(id) {
+            Some(container) => (
+                container.notify.is_some(),
+                container.start(&options).map_err(|error| error.to_string()),
+            ),
+            None => (true, Err("there is no bundle".to_owned())),
         };
+        if !heard {
+            self.watch_notify(id);
+        }
         self.tell_log();
         started
             .err()
@@ -300,9 +320,9 @@ impl Shell {
         event_of_start(entry, started)
     }
 
-    /// Tells whoever started the machine that all services are up.
+    /// Tells whoever started the machine that all services are ready.
     fn tell_ready(&mut self) {
-        if self.core.services_up().is_none() {
+        if self.core.ready().is_none() {
             return;
         }
         let Some(address) = self.to_tell.take() else {
@@ -337,6 +357,9 @@ impl Shell {
 
     /// Reaps until no child is left that has ended.
     fn reap(&mut self) {
+        // Who has ended may have said something before, and can only be told
+        // from others as long as it is not reaped.
+        self.hear_all();
         while let Some((pid, how)) = wait::reap(None) {
             self.reaped(pid, how);
         }
@@ -389,13 +412,13 @@ impl Shell {
             let entry = helper.entry;
             let ending = Ending { how, oom: false };
             Some(Event::Ended { entry, ending })
+        } else if let Some(probed) = self.probe_ended(pid, how) {
+            Some(probed)
         } else if let Some((entry, container)) = self.find(|c| c.is_runtime(pid)) {
             touched = Some(entry);
             event_of(entry, container.runtime_ended(how, &options))
         } else if let Some((entry, container)) = self.find(|c| c.is_process(pid)) {
-            container
-                .process_ended(how)
-                .map(|ending| Event::Ended { entry, ending })
+            container.process_ended(entry, how)
         } else {
             return false;
         };

@@ -1,7 +1,7 @@
 //! The kernel log lines of what the core reports (`docs/kernel-log.md`).
 
 use crate::klog::{Level, Line};
-use crate::supervise::{Ended, How, Kind, Report, SystemState};
+use crate::supervise::{Ended, How, Kind, Report, SystemState, Time};
 
 /// The word for it, which is that of its line.
 pub(super) const fn word(report: &Report) -> &'static str {
@@ -9,6 +9,9 @@ pub(super) const fn word(report: &Report) -> &'static str {
         Report::Waiting { .. } => "waiting",
         Report::Starting => "starting",
         Report::Running { .. } => "running",
+        Report::Ready { .. } => "ready",
+        Report::Unhealthy { .. } => "unhealthy",
+        Report::Healthy => "healthy",
         Report::Stopping { .. } | Report::Stuck => "stopping",
         Report::Ended(Ended { failed: true, .. }) => "failed",
         Report::Ended(Ended { failed: false, .. }) => "exited",
@@ -25,8 +28,13 @@ pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
         Report::Waiting { requires } => line(Level::Info).with("requires", requires),
         Report::Starting => line(Level::Info),
         Report::Running { pid } => line(Level::Info).with("pid", pid),
+        Report::Ready { ms } => line(Level::Info).with("ms", ms),
+        Report::Unhealthy { failures, error } => line(Level::Error)
+            .with("failures", failures)
+            .with("error", error),
+        Report::Healthy => line(Level::Info),
         Report::Stopping { signal, kill_in_ms } => line(Level::Info)
-            .with("signal", signal)
+            .with_some("signal", *signal)
             .with_some("kill_in_ms", *kill_in_ms),
         Report::Stuck => line(Level::Error).with("error", "killed, and still there"),
         Report::Ended(ended) => ended_line(&subject, word(report), ended),
@@ -52,6 +60,11 @@ fn ended_line(subject: &str, word: &str, ended: &Ended) -> Line {
         .with_some("restart_in_ms", ended.restart_in_ms)
         .with_some("crash_loop", ended.crash_loop.then_some(true))
         .with_some("ms", ended.ran_ms)
+}
+
+/// The line that says that all services are ready.
+pub(super) fn all_ready(now: Time) -> Line {
+    Line::new(Level::Info, "init", "ready").with("ms", now.0)
 }
 
 /// The line of the machine's new state.

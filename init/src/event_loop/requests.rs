@@ -175,12 +175,12 @@ impl Shell {
         let Some(entry) = entry else {
             return match self.core.system() {
                 SystemState::Stopped => failed("the boot was stopped".to_owned()),
-                _ => self.core.services_up().map(|_| Reply::Ok),
+                _ => self.core.ready().map(|_| Reply::Ok),
             };
         };
         let entry = self.core.entry(entry)?;
         match entry.state() {
-            State::Running { .. } if entry.spec().kind == Kind::Service => Some(Reply::Ok),
+            _ if entry.spec().kind == Kind::Service && entry.is_up() => Some(Reply::Ok),
             State::Exited if entry.spec().kind != Kind::Service => Some(Reply::Ok),
             state @ (State::Exited | State::Failed | State::Skipped) => failed(format!(
                 "{}: {}",

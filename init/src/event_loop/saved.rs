@@ -6,9 +6,10 @@ use std::os::fd::AsRawFd;
 use nix::unistd::Pid;
 
 use super::container::{Container, Job, Process};
+use super::notify::Notify;
 use super::output::Output;
 use super::runtime::Call;
-use super::{Shell, problem};
+use super::{Shell, probes, problem};
 use crate::control::Door;
 use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
@@ -82,6 +83,9 @@ impl Shell {
                 .field("name", helper.name)
                 .some("pid", helper.pid);
         }
+        for pid in self.probes.iter().map(probes::Running::pid) {
+            to.record("probe").field("pid", pid);
+        }
         self.watchdog.save(&mut to);
         if let Some(control) = &self.control {
             to.record("control");
@@ -105,8 +109,12 @@ impl Container {
             to.field("pid", process.pid)
                 .flag("announced", process.announced);
         }
+        to.some("successor", self.successor);
         if let Some(output) = &self.output {
             output.save(to);
+        }
+        if let Some(notify) = &self.notify {
+            to.fd("notify", &notify.socket().as_raw_fd());
         }
     }
 
@@ -123,6 +131,9 @@ impl Container {
             pidfd: pidfd::open(pid).ok(),
             announced: record.flag("announced"),
         });
+        self.successor = pid("successor");
+        let notify = record.parsed("notify").and_then(|fd| fds.take(fd));
+        self.notify = notify.map(|fd| Notify::adopt(fd.into(), &self.bundle));
         self.output = Output::restore(record, fds).or(self.output.take());
     }
 

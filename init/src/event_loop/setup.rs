@@ -44,6 +44,7 @@ impl Shell {
                 problems,
                 ..System::default()
             },
+            probes: Vec::new(),
             actions: Vec::new(),
             end: None,
             snapshot: Snapshot::new()

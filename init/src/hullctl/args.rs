@@ -393,7 +393,7 @@ mod tests {
             "--frob list",
             "logs -n",
             "logs -n x",
-            "logs -fn3",
+            "logs -fn3 web",
             "logs -k web",
             "list -k",
             "logs --since yesterday",

@@ -120,10 +120,10 @@ fn one(entry: &Entry) -> String {
         rows.extend(value.map(|value| [key.to_owned(), value]));
     };
     add("Pid:", entry.pid.map(|pid| pid.to_string()));
-    let again = runs_again(entry);
-    let (code, signal) = match again {
-        true => ("Last exit code:", "Last signal:"),
-        false => ("Exit code:", "Signal:"),
+    let (code, signal) = if runs_again(entry) {
+        ("Last exit code:", "Last signal:")
+    } else {
+        ("Exit code:", "Signal:")
     };
     add(code, entry.code.map(|code| code.to_string()));
     add(signal, entry.signal.map(|signal| signal.to_string()));

@@ -113,6 +113,12 @@ impl<'a> Record<'a> {
         self.get(key)?.parse().ok()
     }
 
+    /// The values of all fields of this name that are a `T`.
+    pub fn all<T: FromStr>(&self, key: &str) -> impl Iterator<Item = T> {
+        let fields = self.fields.iter().filter(move |(name, _)| *name == key);
+        fields.filter_map(|(_, value)| value.parse().ok())
+    }
+
     /// Whether the field is there.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {

@@ -69,6 +69,16 @@ mod tests {
     }
 
     #[test]
+    fn of_200_ms_doubled_up_to_30_s_where_nothing_is_said() {
+        assert_eq!(
+            delays(Policy::default(), &[0; 10]),
+            [
+                200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000
+            ]
+        );
+    }
+
+    #[test]
     fn doubles_up_to_its_cap() {
         let policy = Policy {
             initial: 200,

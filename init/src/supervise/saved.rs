@@ -7,7 +7,7 @@
 //! cannot be forgotten.
 
 use super::backoff::Backoff;
-use super::entry::{Entry, Remains, State};
+use super::entry::{Entry, Remains, State, Watch, Why};
 use super::{Core, End, Ending, How, Phase, Time, Way};
 use crate::life::record::{Record, Writer};
 
@@ -66,11 +66,13 @@ impl Core {
             phase,
             onboot_done,
             services_up,
+            ready,
         } = self;
         to.record("core");
         phase.save(to);
         to.some("onboot_done", onboot_done.map(|time| time.0))
-            .some("services_up", services_up.map(|time| time.0));
+            .some("services_up", services_up.map(|time| time.0))
+            .some("ready", ready.map(|time| time.0));
         for entry in entries {
             entry.save(to);
         }
@@ -103,6 +105,7 @@ impl Core {
             .ok_or_else(|| format!("phase {:?} is not known", record.get("phase")))?;
         self.onboot_done = time(record, "onboot_done");
         self.services_up = time(record, "services_up");
+        self.ready = time(record, "ready");
         Ok(())
     }
 
@@ -185,6 +188,9 @@ impl Entry {
             last_ending,
             error,
             waiters: _,
+            watch,
+            starts,
+            demand,
         } = self;
         to.record("entry")
             .field("kind", spec.kind.as_str())
@@ -208,6 +214,11 @@ impl Entry {
         if let Some(error) = error {
             to.text("error", error);
         }
+        for start in starts {
+            to.field("start", start.0);
+        }
+        to.some("demand", demand.map(End::as_str));
+        watch.save(to);
     }
 
     fn restore(&mut self, record: &Record<'_>) -> Result<(), String> {
@@ -229,6 +240,9 @@ impl Entry {
         self.ending = ending(record, "ending", "oom");
         self.last_ending = ending(record, "last", "last_oom");
         self.error = record.text("error");
+        self.starts = record.all("start").map(Time).collect();
+        self.demand = record.get("demand").and_then(End::from_word);
+        self.watch = Watch::restore(record);
         Ok(())
     }
 
@@ -236,6 +250,22 @@ impl Entry {
     #[must_use]
     pub fn is_cleaning(&self) -> bool {
         matches!(self.remains, Remains::Cleaning(_))
+    }
+}
+
+impl Why {
+    const ALL: [Self; 3] = [Self::Asked, Self::Failed, Self::Itself];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Failed => "failed",
+            Self::Itself => "itself",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.as_str() == word)
     }
 }
 
@@ -248,11 +278,11 @@ impl State {
             Self::Stopping {
                 deadline,
                 killed,
-                asked,
+                why,
             } => drop(
                 to.some("deadline", deadline.map(|time| time.0))
                     .flag("killed", killed)
-                    .flag("asked", asked),
+                    .field("why", why.as_str()),
             ),
             Self::Backoff { until } => drop(to.field("until", until.0)),
             Self::Waiting | Self::Exited | Self::Failed | Self::Skipped => {}
@@ -271,7 +301,7 @@ impl State {
             "stopping" => Self::Stopping {
                 deadline: time(record, "deadline"),
                 killed: record.flag("killed"),
-                asked: record.flag("asked"),
+                why: record.get("why").and_then(Why::from_word)?,
             },
             "backoff" => Self::Backoff {
                 until: time(record, "until")?,

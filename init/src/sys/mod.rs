@@ -3,6 +3,8 @@
 #![allow(unsafe_code)]
 
 pub mod block;
+pub mod capabilities;
+pub mod clone;
 mod early;
 pub mod environment;
 pub mod fd;

@@ -45,9 +45,7 @@ impl Signals {
         let number = info.first_chunk().copied().map(u32::from_ne_bytes)?;
         i32::try_from(number).ok()
     }
-}
 
-impl Signals {
     /// Blocks until a signal comes in, or for `timeout`.
     pub fn wait(&self, timeout: Option<Duration>) {
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];

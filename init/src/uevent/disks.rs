@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::Duration;
 
-use super::say;
+use super::problem;
 use crate::disks::links::{self, Places};
 
 /// How many disks wait to be looked at; more of them, and all are looked at.
@@ -37,7 +37,7 @@ impl Disks {
         let (sender, receiver) = sync_channel(QUEUE);
         let thread = thread::Builder::new().spawn(move || run(&receiver));
         let sender = thread
-            .inspect_err(|error| say(&crate::Error::os("start", "thread")(error.kind())))
+            .inspect_err(|error| problem(&crate::Error::os("start", "thread")(error.kind())))
             .ok()
             .map(|_| sender);
         let disks = Self(sender);
@@ -97,6 +97,6 @@ fn look(places: &Places, batch: Vec<News>) {
         false => errors.collect(),
     };
     for error in &errors {
-        say(error);
+        problem(error);
     }
 }

@@ -9,7 +9,6 @@ mod disks;
 mod message;
 
 use std::ffi::OsString;
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,13 +19,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     self, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
 };
-
 use nix::unistd::Pid;
 
 use crate::Error;
 use crate::cmdline::Cmdline;
 use crate::disks::links::{self, Places};
 use crate::event_loop::WATCHDOG;
+use crate::klog::{self, Level, Line};
 use crate::modules::coldplug::{self, Part};
 use crate::modules::{Loaded, Modules};
 use crate::sys::signals;
@@ -35,6 +34,9 @@ use disks::Disks;
 
 /// The name by which `/init` is called for it.
 pub const NAME: &str = "hullkit-uevent";
+
+/// Whose lines of the kernel log these are.
+const SUBJECT: &str = "init uevent";
 
 /// The kernel's own multicast group; the other one is udev's.
 const KERNEL_GROUP: u32 = 1;
@@ -49,16 +51,17 @@ pub const DISKS: &str = "disks";
 /// Listens until it is ended.
 #[must_use]
 pub fn main(args: &[OsString]) -> ExitCode {
+    klog::open();
     if args.first().is_some_and(|arg| arg == DISKS) {
         for error in links::update_all(&Places::default()) {
-            say(&error);
+            problem(&error);
         }
         return ExitCode::SUCCESS;
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            problem(&error);
             ExitCode::FAILURE
         }
     }
@@ -159,7 +162,7 @@ fn load(
         return Ok(());
     };
     for error in what(&modules)?.failed {
-        say(&error);
+        problem(&error);
     }
     Ok(())
 }
@@ -201,7 +204,9 @@ fn collect(socket: &OwnedFd) -> Result<News, Errno> {
     }
 }
 
-fn say(error: &Error) {
-    let line = format!("hullkit: uevent: {error}\n");
-    let _unheard: io::Result<()> = std::fs::write("/dev/kmsg", line);
+/// Something went wrong, and it goes on, here or in the next process.
+fn problem(error: &Error) {
+    Line::new(Level::Error, SUBJECT, "problem")
+        .with("error", error)
+        .write();
 }

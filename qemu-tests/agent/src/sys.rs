@@ -2,7 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
+use nix::pty::Winsize;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -74,4 +78,36 @@ pub(crate) fn syscall(number: i64) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Takes a descriptor that came over a socket.
+pub(crate) fn received(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just made it for us, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Gives a terminal its size.
+pub(crate) fn set_size(terminal: BorrowedFd<'_>, size: &Winsize) -> io::Result<()> {
+    let size: *const Winsize = size;
+    // SAFETY: the request reads the structure, which outlives the call.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, size) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The command's program leads a session whose terminal is its standard input.
+pub(crate) fn in_own_session(command: &mut Command) {
+    let prepare = || {
+        nix::unistd::setsid()?;
+        // SAFETY: the request takes a number, no pointer.
+        let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls and nothing else.
+    unsafe { command.pre_exec(prepare) };
 }

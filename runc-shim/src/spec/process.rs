@@ -3,7 +3,10 @@
 use std::ffi::CString;
 
 use super::raw;
+use super::scheduling::{self, Affinity};
 use super::{Capabilities, Invalid, Result, absolute_path, c_text};
+use crate::sys::scheduling::Scheduling;
+use crate::sys::terminal::Size;
 
 /// The container's first process.
 #[derive(Clone, Debug)]
@@ -32,8 +35,18 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The AppArmor profile.
     pub apparmor_profile: Option<CString>,
+    /// The SELinux label.
+    pub selinux_label: Option<CString>,
+    /// How it is scheduled.
+    pub scheduler: Option<Scheduling>,
+    /// Its place among those that read and write disks, for ioprio_set(2).
+    pub io_priority: Option<u32>,
+    /// The processors of processes that are added later.
+    pub exec_affinity: Affinity,
     /// Whether it wants a terminal.
     pub terminal: bool,
+    /// How large that is at first; 0 by 0 is the same as no size.
+    pub console_size: Option<Size>,
 }
 
 /// A resource limit.
@@ -74,7 +87,6 @@ const RLIMITS: [(&str, u32); 16] = [
 
 impl Process {
     pub(super) fn validate(raw: raw::Process, user_namespace: bool) -> Result<Self> {
-        refuse_unsupported(&raw)?;
         if raw.args.is_empty() {
             return Err(Invalid::new("process.args", "names no program"));
         }
@@ -108,25 +120,31 @@ impl Process {
             no_new_privileges: raw.no_new_privileges,
             oom_score_adj: raw.oom_score_adj,
             apparmor_profile: optional("process.apparmorProfile", &raw.apparmor_profile)?,
+            selinux_label: optional("process.selinuxLabel", &raw.selinux_label)?,
+            scheduler: raw
+                .scheduler
+                .as_ref()
+                .map(scheduling::scheduler)
+                .transpose()?,
+            io_priority: raw
+                .io_priority
+                .as_ref()
+                .map(scheduling::io_priority)
+                .transpose()?,
+            exec_affinity: scheduling::affinity(&raw.exec_cpu_affinity.unwrap_or_default())?,
             terminal: raw.terminal,
+            console_size: raw
+                .console_size
+                .filter(|size| (size.height, size.width) != (0, 0))
+                .map(|size| Size {
+                    rows: size.height,
+                    columns: size.width,
+                }),
         })
     }
 }
 
-fn refuse_unsupported(raw: &raw::Process) -> Result<()> {
-    let asked = [
-        ("process.scheduler", raw.scheduler.is_some()),
-        ("process.ioPriority", raw.io_priority.is_some()),
-        ("process.execCPUAffinity", raw.exec_cpu_affinity.is_some()),
-        ("process.selinuxLabel", !raw.selinux_label.is_empty()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),
-        None => Ok(()),
-    }
-}
-
-fn optional(field: &str, text: &str) -> Result<Option<CString>> {
+pub(super) fn optional(field: &str, text: &str) -> Result<Option<CString>> {
     if text.is_empty() {
         return Ok(None);
     }
