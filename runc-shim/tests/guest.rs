@@ -14,6 +14,10 @@ mod case;
 mod cases;
 #[path = "guest/cpio.rs"]
 mod cpio;
+#[path = "guest/crashes.rs"]
+mod crashes;
+#[path = "guest/escapes.rs"]
+mod escapes;
 #[path = "guest/hooks.rs"]
 mod hooks;
 #[path = "guest/machine.rs"]
@@ -24,6 +28,8 @@ mod mounts;
 mod process;
 #[path = "guest/resources.rs"]
 mod resources;
+#[path = "guest/rootless.rs"]
+mod rootless;
 
 use std::env;
 use std::path::PathBuf;
@@ -45,6 +51,9 @@ fn containers_in_a_guest() {
     cases.extend(mounts::all());
     cases.extend(process::all());
     cases.extend(resources::all());
+    cases.extend(rootless::all());
+    cases.extend(escapes::all());
+    cases.extend(crashes::all());
     cases.retain(|case| {
         only.as_ref()
             .is_none_or(|only| case.name.contains(only.as_str()))

@@ -15,6 +15,14 @@ pub fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
     check_unit(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
+/// geteuid(2): whether it is 0, which may do what others may not. In a user
+/// namespace of its own it may less; the kernel then says so.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// setgroups(2).
 ///
 /// # Errors
