@@ -66,6 +66,7 @@ need_test() {
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
     [ -x /bin/busybox ] || packages+=(busybox-static)
+    has newuidmap || packages+=(uidmap)
     [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
     has dpkg-deb || packages+=(dpkg)
     # Another client of registries, and a registry.

@@ -16,6 +16,10 @@ mod cases;
 mod commands;
 #[path = "guest/cpio.rs"]
 mod cpio;
+#[path = "guest/crashes.rs"]
+mod crashes;
+#[path = "guest/escapes.rs"]
+mod escapes;
 #[path = "guest/hooks.rs"]
 mod hooks;
 #[path = "guest/machine.rs"]
@@ -26,6 +30,8 @@ mod mounts;
 mod process;
 #[path = "guest/resources.rs"]
 mod resources;
+#[path = "guest/rootless.rs"]
+mod rootless;
 #[path = "guest/terminal.rs"]
 mod terminal;
 
@@ -51,6 +57,9 @@ fn containers_in_a_guest() {
     cases.extend(resources::all());
     cases.extend(terminal::cases());
     cases.extend(commands::cases());
+    cases.extend(rootless::all());
+    cases.extend(escapes::all());
+    cases.extend(crashes::all());
     cases.retain(|case| {
         only.as_ref()
             .is_none_or(|only| case.name.contains(only.as_str()))

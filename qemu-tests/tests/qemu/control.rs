@@ -41,7 +41,6 @@ services:
 "#;
 
 fn kill_wait_and_events(guest: &Guest) -> Result<()> {
-    guest.hullctl(&["wait"])?;
     guest.hullctl(&["wait", "asked", "--timeout", "60"])?;
     let pid = guest.pid("asked")?;
     guest.hullctl(&["kill", "-s", "TERM", "asked"])?;

@@ -17,6 +17,7 @@ pub use settings::{Setting, settings};
 
 use crate::error::Error;
 use crate::spec::{Memory, Resources};
+use crate::sys::identity::is_root;
 use crate::sys::{bpf, file, process};
 
 /// Where the hierarchy is mounted.
@@ -76,7 +77,11 @@ impl Cgroup {
         for setting in &wanted {
             cgroup.set(setting)?;
         }
-        cgroup.guard_devices(resources)?;
+        // An ordinary user's container has a user namespace, which makes no
+        // devices, and the user may load no program.
+        if is_root() {
+            cgroup.guard_devices(resources)?;
+        }
         Ok(cgroup)
     }
 
@@ -169,7 +174,7 @@ impl Cgroup {
         let has: BTreeSet<&str> = has.split_whitespace().collect();
         let needed: BTreeSet<&str> = wanted.iter().filter_map(Setting::controller).collect();
         let all: BTreeSet<&str> = needed.iter().copied().chain(USUAL).collect();
-        if all.is_subset(&has) {
+        if all.is_subset(&has) || !is_root() && needed.is_subset(&has) {
             return Ok(());
         }
         let root = fs::read_to_string(in_root("cgroup.controllers"))
@@ -190,6 +195,13 @@ impl Cgroup {
         }
         let words = words.join(" ");
         for above in above(&self.path) {
+            let passed = fs::read_to_string(in_root(above).join("cgroup.subtree_control"));
+            let passed = passed.unwrap_or_default();
+            let passed: BTreeSet<&str> = passed.split_whitespace().collect();
+            // What is passed on already may be somebody else's to change.
+            if all.is_subset(&passed) || !is_root() && needed.is_subset(&passed) {
+                continue;
+            }
             fs::write(in_root(above).join("cgroup.subtree_control"), &words).map_err(|e| {
                 failed(
                     above,
@@ -255,6 +267,30 @@ fn check_root() -> Result<(), Error> {
     Err(Error::Unsupported(format!(
         "{ROOT} is not cgroup v2, which is the only version that this runtime supports"
     )))
+}
+
+/// Whether the caller may make a group; an ordinary user may below one that was
+/// delegated to him.
+///
+/// # Errors
+/// He may not, and wants limits.
+pub fn may_make(path: &str, resources: &Resources) -> Result<bool, Error> {
+    if is_root() {
+        return Ok(true);
+    }
+    let whole = in_root(path);
+    let there = whole.ancestors().find(|folder| folder.exists());
+    let there = there.and_then(|folder| CString::new(folder.as_os_str().as_encoded_bytes()).ok());
+    if there.is_some_and(|folder| file::can_write(&folder).is_ok()) {
+        return Ok(true);
+    }
+    if settings(resources).is_empty() {
+        return Ok(false);
+    }
+    Err(problem(
+        path,
+        "this user may not make it, so there can be no limits: have a group delegated and name it by cgroupsPath, or leave linux.resources out",
+    ))
 }
 
 /// Makes the folders down to the group.

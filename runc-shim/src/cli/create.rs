@@ -144,17 +144,8 @@ impl Bundle {
         options: &Create,
         terminal: &mut Terminal,
     ) -> Result<Process, Error> {
-        let cgroup_path = self.cgroup_path(&options.id);
-        // Before the group is made, so that it is found whatever happens. It
-        // is ours to remove only if nobody lives in it.
-        cgroup::check_free(&cgroup_path)?;
-        state.cgroup = cgroup_path;
-        folder.write(state)?;
+        let cgroup = self.cgroup(folder, state)?;
         folder.keep_config(&self.text)?;
-        let cgroup = Cgroup::create(&state.cgroup, &self.container.resources)?;
-        if let Some((uid, gid)) = self.container.cgroup_owner() {
-            cgroup.delegate(uid, gid)?;
-        }
         let listener = if is_waiting(plan) {
             Some(listen(folder)?)
         } else {
@@ -165,12 +156,33 @@ impl Bundle {
             state,
             hooks: &self.container.hooks,
         };
-        let process = exec::launch(&self.container, plan, cgroup.dir(), listener, &inside)?;
+        let group = cgroup.as_ref().map(Cgroup::dir);
+        let process = exec::launch(&self.container, plan, group, listener, &inside)?;
         let done = self.bring_up(&process, plan, folder, state, options, terminal);
         if done.is_err() {
             process.kill();
         }
         done.map(|()| process)
+    }
+
+    /// The group with its limits; none where an ordinary user may make none and
+    /// wants no limits.
+    fn cgroup(&self, folder: &Folder, state: &mut State) -> Result<Option<Cgroup>, Error> {
+        let path = self.cgroup_path(&state.id);
+        if !cgroup::may_make(&path, &self.container.resources)? {
+            folder.write(state)?;
+            return Ok(None);
+        }
+        // Before the group is made, so that it is found whatever happens. It
+        // is ours to remove only if nobody lives in it.
+        cgroup::check_free(&path)?;
+        state.cgroup = path;
+        folder.write(state)?;
+        let cgroup = Cgroup::create(&state.cgroup, &self.container.resources)?;
+        if let Some((uid, gid)) = self.container.cgroup_owner() {
+            cgroup.delegate(uid, gid)?;
+        }
+        Ok(Some(cgroup))
     }
 
     fn bring_up(
@@ -184,6 +196,10 @@ impl Bundle {
     ) -> Result<(), Error> {
         state.pid = process.pid;
         state.pid_start_time = state::start_time(process.pid).unwrap_or_default();
+        if state.cgroup.is_empty() {
+            // By its number alone `delete` finds it, if we come to no end.
+            folder.write(state)?;
+        }
         process.attend(&self.container, plan, &mut Attendant { state, terminal })?;
         folder.write(state)?;
         write_pid(process, &options.launch)?;

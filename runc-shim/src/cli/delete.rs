@@ -23,6 +23,10 @@ pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
             wanted: "stopped",
         });
     }
+    if state.cgroup.is_empty() {
+        // It has no group to be killed with; its pid namespace goes with it.
+        folder.kill(&state)?;
+    }
     cgroup::remove(&state.cgroup)?;
     folder.remove()?;
     hooks::run_all("poststop", &state.hooks.poststop, &state, Status::Stopped)?;

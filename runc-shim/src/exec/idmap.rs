@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::write_maps;
+use super::id_maps;
 use crate::error::Error;
 use crate::plan::{Plan, Step};
 use crate::spec::{IdMap, Mount, MountKind};
@@ -75,7 +75,7 @@ fn user_namespace(map: &IdMap) -> Result<OwnedFd, Error> {
             process::exit_now(0)
         }
         Side::Parent { pid, pidfd } => {
-            let result = write_maps(pid, &map.uids, &map.gids).and_then(|()| {
+            let result = id_maps::write(pid, &map.uids, &map.gids).and_then(|()| {
                 let path = format!("/proc/{pid}/ns/user");
                 File::open(&path).map_err(Error::io("open", path))
             });

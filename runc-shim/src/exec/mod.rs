@@ -10,6 +10,7 @@ mod child;
 mod copy;
 mod cover;
 mod entry;
+mod id_maps;
 mod identity;
 mod idmap;
 mod join;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::plan::{Plan, Step};
-use crate::spec::{Container, IdMapping, NamespaceKind, Namespaces};
+use crate::spec::{Container, NamespaceKind, Namespaces};
 use crate::sys::clone::{self, Side, clone};
 use crate::sys::process::{self, End};
 use crate::sys::{namespace, scheduling, socket};
@@ -76,7 +77,8 @@ pub trait Attend {
 }
 
 /// Makes the container's first process, which begins to carry out the plan.
-/// `listener` is where [`Step::WaitForStart`] waits, `inside` who runs the hooks
+/// Without a cgroup it stays in the caller's. `listener` is where
+/// [`Step::WaitForStart`] waits, `inside` who runs the hooks
 /// of [`Step::RunInside`], in that process.
 ///
 /// # Errors
@@ -84,7 +86,7 @@ pub trait Attend {
 pub fn launch(
     container: &Container,
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     listener: Option<OwnedFd>,
     inside: &dyn Inside,
 ) -> Result<Process, Error> {
@@ -101,7 +103,7 @@ pub fn launch(
     let between = needs_process_between(namespaces).then(pair).transpose()?;
     let options = clone::Options {
         namespaces: if between.is_some() { 0 } else { flags },
-        cgroup: Some(cgroup),
+        cgroup,
         sibling: false,
     };
     match clone(&options).map_err(Error::io("make", "the container's process"))? {
@@ -284,7 +286,7 @@ impl Process {
     fn prepare(&self, container: &Container) -> Result<(), Error> {
         if container.namespaces.is_new(NamespaceKind::User) {
             let namespaces = &container.namespaces;
-            write_maps(self.pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
+            id_maps::write(self.pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
         }
         if let Some(score) = container.process.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.pid);
@@ -387,21 +389,6 @@ fn step_error(failed: Failed) -> Error {
         detail: failed.detail,
         source: io::Error::from_raw_os_error(failed.errno),
     }
-}
-
-/// user_namespaces(7): a map is written once, by one write.
-fn write_maps(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), Error> {
-    let maps = [("uid_map", uids), ("gid_map", gids)];
-    for (file, mappings) in maps {
-        let path = format!("/proc/{pid}/{file}");
-        fs::write(&path, map_text(mappings)).map_err(Error::io("write", &path))?;
-    }
-    Ok(())
-}
-
-fn map_text(mappings: &[IdMapping]) -> String {
-    let line = |m: &IdMapping| format!("{} {} {}\n", m.container, m.host, m.size);
-    mappings.iter().map(line).collect()
 }
 
 /// A path as the kernel takes it.

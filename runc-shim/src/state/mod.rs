@@ -26,7 +26,7 @@ pub use liveness::start_time;
 use crate::cgroup;
 use crate::error::Error;
 use crate::spec::{Hook, Hooks};
-use crate::sys::file;
+use crate::sys::{file, process};
 
 /// The version of the runtime specification that this runtime speaks.
 pub const OCI_VERSION: &str = "1.2.1";
@@ -344,6 +344,22 @@ impl Folder {
             Status::Created
         } else {
             Status::Running
+        }
+    }
+
+    /// Kills the first process, if it lives.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kill(&self, state: &State) -> Result<(), Error> {
+        if state.pid == 0 || !liveness::is_alive(state.pid, state.pid_start_time) {
+            return Ok(());
+        }
+        match process::open_pid(state.pid)
+            .and_then(|pid| process::send_signal(pid.as_fd(), libc::SIGKILL))
+        {
+            Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(Error::io("kill", &self.id)(e)),
+            _ => Ok(()),
         }
     }
 

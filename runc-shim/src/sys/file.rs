@@ -129,20 +129,25 @@ pub fn cwd_is_reachable() -> io::Result<bool> {
     Ok(path.first() == Some(&b'/'))
 }
 
-/// faccessat(2) for execution, by the effective ids where the kernel can.
+/// faccessat(2) for execution, by the real ids.
 ///
 /// # Errors
 /// The kernel's.
 pub fn can_execute(path: &CStr) -> io::Result<()> {
+    access(path, libc::X_OK)
+}
+
+/// faccessat(2) for writing, by the real ids.
+///
+/// # Errors
+/// The kernel's.
+pub fn can_write(path: &CStr) -> io::Result<()> {
+    access(path, libc::W_OK)
+}
+
+fn access(path: &CStr, how: i32) -> io::Result<()> {
     // SAFETY: `path` is a C string that outlives the call.
-    check_unit(unsafe {
-        libc::syscall(
-            libc::SYS_faccessat,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::X_OK,
-        )
-    })
+    check_unit(unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), how) })
 }
 
 /// What [`stat`] tells of a file.

@@ -30,7 +30,7 @@ for case in /cases/*; do
     echo "=== $name"
     cd "$case"
     # A case that hangs is a failure of its own, and not of those after it.
-    timeout -s KILL 30 sh ./run.sh "$name" 2>&1
+    timeout -s KILL 90 sh ./run.sh "$name" 2>&1
     echo "--- $?"
 done
 echo "=== end"
