@@ -111,12 +111,22 @@ test: deps-test ## every test, the QEMU ones too, on both architectures
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
-	@$(MAKE) --no-print-directory test-import test-runtime
+	@$(MAKE) --no-print-directory test-import test-seccomp test-runtime
 	HULLKIT_OUT=$(CURDIR)/out cargo test --locked -p qemu-tests
 
 .PHONY: test-import
 test-import: images # Debian's real packages, with depmod's word for it
 	HULLKIT_KERNEL_DEBS=$(CURDIR)/out/kernels cargo test --locked -p hull --test kernel_import
+
+# The default profiles of Podman and Docker, from Debian's packages of them.
+PROFILE_PACKAGES := golang-github-containers-common golang-github-docker-docker-dev
+PROFILES := usr/share/containers/seccomp.json usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json
+
+.PHONY: test-seccomp
+test-seccomp: deps-test # the filter compiler against libseccomp
+	set -e; for deb in $$(build/apt.sh x86_64 $(CURDIR)/out/debs $(PROFILE_PACKAGES)); do dpkg-deb -x $$deb out/profiles; done
+	HULLKIT_SECCOMP_PROFILES=$(subst $(eval ) ,:,$(PROFILES:%=$(CURDIR)/out/profiles/%)) \
+	cargo test --locked -p runc-shim --lib seccomp::differential
 
 # The runtime alone, case by case, below both kernels.
 RUNTIME_KERNELS := $(foreach series,6.12 6.1,$(CURDIR)/out/boot/bare-$(series)-kernel)

@@ -65,6 +65,12 @@ need_test() {
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
     [ -x /bin/busybox ] || packages+=(busybox-static)
+    [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
+    has dpkg-deb || packages+=(dpkg)
+    # Another client of registries, and a registry.
+    has docker-registry || packages+=(docker-registry)
+    has skopeo || packages+=(skopeo)
+    has openssl || packages+=(openssl)
 }
 
 case $step in

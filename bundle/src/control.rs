@@ -49,6 +49,13 @@ pub enum Op {
         /// The service.
         name: String,
     },
+    /// Executes PID 1 again, with everything that runs left alone. Answered by
+    /// the new one.
+    Reexec {
+        /// The program, in PID 1's view; none: the one that runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
     /// Powers the machine off. Answered when the way down begins.
     Poweroff,
     /// Reboots the machine. Answered when the way down begins.

@@ -25,6 +25,8 @@ pub struct Cmdline {
     /// `linuxkit.runc_console`: what onboot and onshutdown containers write
     /// goes to the console as well.
     pub runtime_console: bool,
+    /// `hullkit.crash-test`: two signals have PID 1 fail, for tests.
+    pub crash_test: bool,
     /// What cannot be obeyed, a line each.
     pub problems: Vec<String>,
 }
@@ -41,14 +43,16 @@ impl Default for Cmdline {
             module_options: Vec::new(),
             runtime_debug: false,
             runtime_console: false,
+            crash_test: false,
             problems: Vec::new(),
         }
     }
 }
 
 /// The options with one of our prefixes, as they are written.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "hullkit.coldplug",
+    "hullkit.crash_test",
     "hullkit.hostname",
     "hullkit.modules",
     "hullkit.runtime",
@@ -108,6 +112,7 @@ impl Cmdline {
             "hullkit.modules" => self.modules.extend(module_list(value)),
             "hullkit.coldplug" => self.coldplug = self.flag(name, value, true),
             "hullkit.uevent" => self.uevent = self.flag(name, value, true),
+            "hullkit.crash_test" => self.crash_test = self.flag(name, value, false),
             "linuxkit.runc_debug" => self.runtime_debug = self.flag(name, value, false),
             "linuxkit.runc_console" => self.runtime_console = self.flag(name, value, false),
             "linuxkit.unified_cgroup_hierarchy" => {

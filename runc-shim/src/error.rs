@@ -66,6 +66,9 @@ pub enum Error {
         /// The kernel's word.
         source: io::Error,
     },
+    /// What failed in the container's first process, in its own words.
+    #[error("{0}")]
+    Inside(String),
     /// The container's first process ended before it was the program.
     #[error("{step}: the process ended with {end}")]
     Died {

@@ -14,8 +14,16 @@ mod case;
 mod cases;
 #[path = "guest/cpio.rs"]
 mod cpio;
+#[path = "guest/hooks.rs"]
+mod hooks;
 #[path = "guest/machine.rs"]
 mod machine;
+#[path = "guest/mounts.rs"]
+mod mounts;
+#[path = "guest/process.rs"]
+mod process;
+#[path = "guest/resources.rs"]
+mod resources;
 
 use std::env;
 use std::path::PathBuf;
@@ -33,6 +41,10 @@ fn containers_in_a_guest() {
     };
     let only = setting("HULLKIT_CASE");
     let mut cases = cases::all();
+    cases.extend(hooks::all());
+    cases.extend(mounts::all());
+    cases.extend(process::all());
+    cases.extend(resources::all());
     cases.retain(|case| {
         only.as_ref()
             .is_none_or(|only| case.name.contains(only.as_str()))

@@ -60,14 +60,14 @@ pub(super) fn apply(layer: &Layer, tree: &mut Tree, spool: &Path) -> Result<(), 
 }
 
 /// A part of a file that holds a plain tar.
-struct Plain {
-    file: Arc<File>,
-    offset: u64,
-    len: u64,
+pub(super) struct Plain {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) len: u64,
 }
 
 /// Checks the layer's digests and unpacks it where it is compressed.
-fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
+pub(super) fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
     let read = |source| Error::Read {
         layer: layer.name.clone(),
         source,

@@ -27,12 +27,8 @@ impl Scene {
 
     fn find(&self, text: &str, arch: Arch) -> Result<Image, Error> {
         let spool = self.dir.path();
-        Finder {
-            store: &self.store,
-            arch,
-            spool,
-        }
-        .find(&text.replace('@', &spool.display().to_string()))
+        Finder::local(&self.store, arch, spool)
+            .find(&text.replace('@', &spool.display().to_string()))
     }
 
     /// The refusal, which is one line.
@@ -237,7 +233,7 @@ fn a_missing_image_says_where_it_was_looked_for_and_what_to_do() {
         "x86_64",
         &store,
         "hull image import redis:7 FROM",
-        "registry",
+        "hull image pull redis:7",
     ] {
         assert!(error.contains(part), "{error}");
     }

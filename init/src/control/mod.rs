@@ -51,6 +51,23 @@ impl Server {
         })
     }
 
+    /// The server of an earlier life: its socket, without its clients.
+    pub(crate) fn adopt(listener: UnixListener) -> Self {
+        Self {
+            listener,
+            clients: [const { None }; MAX_CLIENTS],
+            count: 0,
+            more: false,
+        }
+    }
+
+    /// The connection of the client that asked `request`, if it is still there.
+    pub(crate) fn stream(&self, request: RequestId) -> Option<BorrowedFd<'_>> {
+        let slot = slot_of(request);
+        let client = self.clients.get(slot)?.as_ref()?;
+        (id(slot, client.serial) == request).then(|| client.stream.as_fd())
+    }
+
     /// Whether [`Self::accept`] is worth another try.
     pub(crate) fn has_more(&self) -> bool {
         self.more

@@ -18,12 +18,16 @@ pub(super) enum Token {
     Log,
     /// A client, by its place.
     Client(usize),
+    /// What a service says, by its entry.
+    Notify(usize),
 }
 
 const SIGNALS: u64 = 0;
 const CONTROL: u64 = 1;
 const LOG: u64 = 2;
 const CLIENTS: u64 = 16;
+/// Beyond all clients.
+const NOTIFY: u64 = 1 << 32;
 
 impl Token {
     fn encode(self) -> u64 {
@@ -32,6 +36,7 @@ impl Token {
             Self::Control => CONTROL,
             Self::Log => LOG,
             Self::Client(slot) => CLIENTS + slot as u64,
+            Self::Notify(entry) => NOTIFY + entry as u64,
         }
     }
 
@@ -40,6 +45,7 @@ impl Token {
             SIGNALS => Some(Self::Signals),
             CONTROL => Some(Self::Control),
             LOG => Some(Self::Log),
+            entry if entry >= NOTIFY => usize::try_from(entry - NOTIFY).ok().map(Self::Notify),
             client => usize::try_from(client.checked_sub(CLIENTS)?)
                 .ok()
                 .map(Self::Client),
@@ -104,6 +110,8 @@ mod tests {
             Token::Log,
             Token::Client(0),
             Token::Client(9),
+            Token::Notify(0),
+            Token::Notify(9),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

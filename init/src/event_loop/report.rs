@@ -1,7 +1,7 @@
 //! The kernel log lines of what the core reports (`docs/kernel-log.md`).
 
 use crate::klog::{Level, Line};
-use crate::supervise::{Ended, How, Kind, Report, SystemState};
+use crate::supervise::{Ended, How, Kind, Report, SystemState, Time};
 
 /// The line of an entry's new state.
 pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
@@ -11,8 +11,13 @@ pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
         Report::Waiting { requires } => line(Level::Info, "waiting").with("requires", requires),
         Report::Starting => line(Level::Info, "starting"),
         Report::Running { pid } => line(Level::Info, "running").with("pid", pid),
+        Report::Ready { ms } => line(Level::Info, "ready").with("ms", ms),
+        Report::Unhealthy { failures, error } => line(Level::Error, "unhealthy")
+            .with("failures", failures)
+            .with("error", error),
+        Report::Healthy => line(Level::Info, "healthy"),
         Report::Stopping { signal, kill_in_ms } => line(Level::Info, "stopping")
-            .with("signal", signal)
+            .with_some("signal", *signal)
             .with_some("kill_in_ms", *kill_in_ms),
         Report::Stuck => line(Level::Error, "stopping").with("error", "killed, and still there"),
         Report::Ended(ended) => ended_line(&subject, ended),
@@ -38,6 +43,11 @@ fn ended_line(subject: &str, ended: &Ended) -> Line {
         .with_some("restart_in_ms", ended.restart_in_ms)
         .with_some("crash_loop", ended.crash_loop.then_some(true))
         .with_some("ms", ended.ran_ms)
+}
+
+/// The line that says that all services are ready.
+pub(super) fn all_ready(now: Time) -> Line {
+    Line::new(Level::Info, "init", "ready").with("ms", now.0)
 }
 
 /// The line of the machine's new state.

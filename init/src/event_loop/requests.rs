@@ -92,6 +92,7 @@ impl Shell {
             Op::Status { name: Some(name) } => return Some(self.status_of(&name)),
             Op::Poweroff => return Some(self.go_down(End::Poweroff)),
             Op::Reboot => return Some(self.go_down(End::Reboot)),
+            Op::Reexec { file } => return self.reexec(id, file),
             Op::Start { name } => (Ask::Start, name),
             Op::Stop { name } => (Ask::Stop, name),
             Op::Restart { name } => (Ask::Restart, name),

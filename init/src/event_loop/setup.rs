@@ -9,6 +9,7 @@ use super::poller::{Poller, Token};
 use super::{Shell, problem, runtime};
 use crate::boot::Booted;
 use crate::control::Server;
+use crate::life::snapshot::Snapshot;
 use crate::plan::{self, Plan};
 use crate::supervise::{Core, EntryId, Kind, Spec, Time};
 use crate::{Error, log};
@@ -18,6 +19,56 @@ impl Shell {
     pub(super) fn new(started: Time, booted: Booted, plan: Plan, poller: Poller) -> Self {
         let mut problems = booted.problems;
         problems.extend(plan.problems.iter().map(ToString::to_string));
+        let members = Members::of(plan, booted.cmdline.uevent);
+        let control = note(open_control(&poller), &mut problems);
+        let log = LogLink::new(booted.cmdline.runtime_console, &mut problems);
+        for text in &problems {
+            problem(text);
+        }
+        Self {
+            core: Core::new(members.specs),
+            containers: members.containers,
+            poller,
+            control,
+            log,
+            log_id: members.log,
+            uevent: members.uevent.map(|id| (id, None)),
+            runtime: runtime::Options::from(&booted.cmdline),
+            system: System {
+                kernel: release_name(),
+                init_ms: started.0,
+                problems,
+                ..System::default()
+            },
+            probes: Vec::new(),
+            actions: Vec::new(),
+            end: None,
+            snapshot: Snapshot::new()
+                .inspect_err(|error| problem(&format!("save state: {error}")))
+                .ok(),
+            unsaved: false,
+            failed: None,
+            crash_test: booted.cmdline.crash_test,
+            upgrade: None,
+        }
+    }
+}
+
+/// Who is supervised.
+pub(super) struct Members {
+    /// What the core is told, in the order of its entries.
+    pub(super) specs: Vec<Spec>,
+    /// What the loop holds, in the same order.
+    pub(super) containers: Vec<Option<Container>>,
+    /// The log process.
+    pub(super) log: EntryId,
+    /// The process that loads modules, if there is to be one.
+    pub(super) uevent: Option<EntryId>,
+}
+
+impl Members {
+    /// The plan's entries, and our own processes.
+    pub(super) fn of(plan: Plan, wants_uevent: bool) -> Self {
         let (mut specs, mut containers): (Vec<_>, Vec<_>) =
             plan.entries.into_iter().map(member).unzip();
         let mut helper = |kind, name| {
@@ -25,31 +76,13 @@ impl Shell {
             containers.push(None);
             EntryId(specs.len() - 1)
         };
-        let log_id = helper(Kind::Log, log::SUBJECT);
-        let wants_uevent = booted.cmdline.uevent;
-        let uevent = wants_uevent.then(|| (helper(Kind::Uevent, "uevent"), None));
-        let control = note(open_control(&poller), &mut problems);
-        let log = LogLink::new(booted.cmdline.runtime_console, &mut problems);
-        for text in &problems {
-            problem(text);
-        }
+        let log = helper(Kind::Log, log::SUBJECT);
+        let uevent = wants_uevent.then(|| helper(Kind::Uevent, "uevent"));
         Self {
-            core: Core::new(specs),
+            specs,
             containers,
-            poller,
-            control,
             log,
-            log_id,
             uevent,
-            runtime: runtime::Options::from(&booted.cmdline),
-            system: System {
-                kernel: release(),
-                init_ms: started.0,
-                problems,
-                ..System::default()
-            },
-            actions: Vec::new(),
-            end: None,
         }
     }
 }
@@ -82,7 +115,7 @@ fn note<T>(result: Result<T, Error>, problems: &mut Vec<String>) -> Option<T> {
         .ok()
 }
 
-fn release() -> String {
+pub(super) fn release_name() -> String {
     nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default()

@@ -10,7 +10,12 @@
 //! | `SIGPWR` | power off | power supplies' daemons |
 //! | `SIGRTMIN+3`, `+4`, `+5` | halt, power off, reboot | those who know systemd |
 //!
-//! The kernel keeps all others from PID 1, as it has no handler for them.
+//! `SIGSEGV` and the other faults begin a new life of PID 1
+//! ([`crate::sys::rebirth`]). The kernel keeps all others from PID 1, as it has
+//! no handler for them.
+//!
+//! With `hullkit.crash-test` on the command line, `SIGRTMIN+20` is a panic and
+//! `SIGRTMIN+21` a fault of PID 1.
 
 use crate::supervise::End;
 use crate::sys::signals::real_time;
@@ -22,10 +27,32 @@ pub(crate) enum Meaning {
     Child,
     /// The machine is to end.
     Shutdown(End),
+    /// A test wants to see what comes after a mistake.
+    Crash(Crash),
+}
+
+/// A mistake of PID 1, made on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// A panic.
+    Panic,
+    /// A write to where there is no memory.
+    Fault,
+}
+
+impl Crash {
+    /// Makes it.
+    pub(super) fn happen(self) {
+        match self {
+            #[allow(clippy::panic, reason = "that is what is asked for")]
+            Self::Panic => panic!("asked for by hullkit.crash-test"),
+            Self::Fault => crate::sys::rebirth::fault(),
+        }
+    }
 }
 
 /// The signals that mean something.
-fn table() -> [(i32, Meaning); 9] {
+fn table() -> [(i32, Meaning); 11] {
     [
         (libc::SIGCHLD, Meaning::Child),
         (libc::SIGINT, Meaning::Shutdown(End::Reboot)),
@@ -36,11 +63,13 @@ fn table() -> [(i32, Meaning); 9] {
         (real_time(3), Meaning::Shutdown(End::Halt)),
         (real_time(4), Meaning::Shutdown(End::Poweroff)),
         (real_time(5), Meaning::Shutdown(End::Reboot)),
+        (real_time(20), Meaning::Crash(Crash::Panic)),
+        (real_time(21), Meaning::Crash(Crash::Fault)),
     ]
 }
 
 /// Their numbers.
-pub(crate) fn numbers() -> [i32; 9] {
+pub(crate) fn numbers() -> [i32; 11] {
     table().map(|(number, _)| number)
 }
 

@@ -16,6 +16,7 @@ Usage: hullctl [--json] COMMAND
   start NAME...              start services
   stop NAME...               stop services, and leave them so
   restart NAME...            stop and start services
+  reexec [FILE]              execute init again, or FILE in its place; all runs on
   poweroff                   stop everything and power off
   reboot                     stop everything and reboot
 
@@ -62,6 +63,7 @@ pub(super) enum Verb {
     Start,
     Stop,
     Restart,
+    Reexec,
     Poweroff,
     Reboot,
 }
@@ -76,6 +78,7 @@ impl Verb {
             Self::Start => Op::Start { name: named(name) },
             Self::Stop => Op::Stop { name: named(name) },
             Self::Restart => Op::Restart { name: named(name) },
+            Self::Reexec => Op::Reexec { file: name },
             Self::Poweroff => Op::Poweroff,
             Self::Reboot => Op::Reboot,
         }
@@ -161,6 +164,7 @@ fn command(raw: Raw) -> Result<Parsed, String> {
             Err(format!("{word} takes no names"))
         }
         (Verb::Start | Verb::Stop | Verb::Restart, true) => Err(format!("{word} needs a name")),
+        (Verb::Reexec, _) if names.len() > 1 => Err("reexec takes one file".to_owned()),
         _ => Ok(Parsed::Run {
             command: Command::Ask { op, names },
             json,
@@ -175,6 +179,7 @@ fn verb(word: &str) -> Result<Verb, String> {
         "start" => Verb::Start,
         "stop" => Verb::Stop,
         "restart" => Verb::Restart,
+        "reexec" => Verb::Reexec,
         "poweroff" => Verb::Poweroff,
         "reboot" => Verb::Reboot,
         _ => return Err(format!("unknown command {word}")),
@@ -220,7 +225,6 @@ mod tests {
         for line in [
             "logs -f -n 3 web",
             "logs web --follow --lines=3",
-            "logs -fn3 web",
             "logs -n3 -f web",
         ] {
             let expected = LogRequest {
@@ -233,11 +237,7 @@ mod tests {
                 command: Command::Logs(expected),
                 json: false,
             };
-            if line.contains("-fn3") {
-                assert!(parsed(line).is_err(), "short options are not bundled");
-            } else {
-                assert_eq!(parsed(line), Ok(run), "{line}");
-            }
+            assert_eq!(parsed(line), Ok(run), "{line}");
         }
     }
 
@@ -251,6 +251,7 @@ mod tests {
             "--frob list",
             "logs -n",
             "logs -n x",
+            "logs -fn3 web",
             "list -f",
         ] {
             assert!(parsed(line).is_err(), "{line:?}");

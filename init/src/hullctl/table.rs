@@ -118,10 +118,10 @@ fn one(entry: &Entry) -> String {
         rows.extend(value.map(|value| [key.to_owned(), value]));
     };
     add("Pid:", entry.pid.map(|pid| pid.to_string()));
-    let again = runs_again(entry);
-    let (code, signal) = match again {
-        true => ("Last exit code:", "Last signal:"),
-        false => ("Exit code:", "Signal:"),
+    let (code, signal) = if runs_again(entry) {
+        ("Last exit code:", "Last signal:")
+    } else {
+        ("Exit code:", "Signal:")
     };
     add(code, entry.code.map(|code| code.to_string()));
     add(signal, entry.signal.map(|signal| signal.to_string()));
@@ -134,7 +134,7 @@ fn one(entry: &Entry) -> String {
 /// A line of a log, with its newline: time, container, text. A line of standard
 /// error has a `!`.
 pub(super) fn log_line(line: &LogLine) -> String {
-    let time = time_of_day(line.time_ms);
+    let time = timestamp(line.time_ms);
     let lost = match line.lost {
         0 => String::new(),
         lost => format!("{time} {} lost={lost}\n", line.id),
@@ -161,7 +161,7 @@ fn printable(text: &str) -> String {
 
 /// `2026-11-24T03:15:33.250Z`: RFC 3339, by the algorithm for days of the
 /// proleptic Gregorian calendar in eras of 400 years.
-fn time_of_day(unix_ms: u64) -> String {
+fn timestamp(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from the first of March of the year 0, so that the leap
@@ -263,11 +263,11 @@ mod tests {
 
     #[test]
     fn times() {
-        assert_eq!(time_of_day(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(time_of_day(951_782_400_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(time_of_day(1_795_490_133_250), "2026-11-24T03:15:33.250Z");
-        assert_eq!(time_of_day(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
-        assert_eq!(time_of_day(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(timestamp(1_795_490_133_250), "2026-11-24T03:15:33.250Z");
+        assert_eq!(timestamp(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
+        assert_eq!(timestamp(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
     }
 
     #[test]

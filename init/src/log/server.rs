@@ -4,13 +4,12 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 
-use hullkit_bundle::control::Stream;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::client::{Client, Next};
-use super::kept::Kept;
+use super::kept::{Kept, STREAMS};
 use super::message::Message;
 use crate::Error;
 use crate::control::socket;
@@ -96,11 +95,8 @@ impl Server {
                 .and_then(|n| usize::try_from(n).ok())
         };
         if let Some(index) = index(PIPES) {
-            let stream = if index % 2 == 0 {
-                Stream::Stdout
-            } else {
-                Stream::Stderr
-            };
+            let [stdout, stderr] = STREAMS;
+            let stream = if index % 2 == 0 { stdout } else { stderr };
             self.kept.read(index / 2, stream);
         } else if let Some(slot) = index(CLIENTS).filter(|_| gone)
             && let Some(client) = self.clients.get_mut(slot)
@@ -170,8 +166,7 @@ impl Server {
 
     fn attach(&mut self, id: &str, console: bool, readers: [OwnedFd; 2]) -> Result<(), Error> {
         let place = self.kept.place(id);
-        let streams = [Stream::Stdout, Stream::Stderr];
-        for ((offset, stream), reader) in (0..).zip(streams).zip(readers) {
+        for ((offset, stream), reader) in (0..).zip(STREAMS).zip(readers) {
             let token = PIPES + 2 * place as u64 + offset;
             let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
             self.epoll

@@ -59,6 +59,7 @@ fn kill_all() {
                 signals.wait(Some(left));
                 while signals.next().is_some() {}
             }
+            // No descriptor is free to wait with.
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -75,6 +76,7 @@ fn unmount_in_time() {
         let _too_late = done.send(());
     });
     if worker.is_err() {
+        // No memory for a thread: the only step that has no bound then.
         mounts::unmount_all();
         nix::unistd::sync();
     } else if is_done.recv_timeout(UNMOUNT_TIMEOUT).is_err() {

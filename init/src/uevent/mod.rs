@@ -6,7 +6,6 @@
 mod button;
 mod message;
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,17 +16,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     self, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
 };
-
 use nix::unistd::Pid;
 
 use crate::Error;
 use crate::cmdline::Cmdline;
+use crate::klog::{self, Level, Line};
 use crate::modules::coldplug::{self, Part};
 use crate::modules::{Loaded, Modules};
 use button::Buttons;
 
 /// The name by which `/init` is called for it.
 pub const NAME: &str = "hullkit-uevent";
+
+/// Whose lines of the kernel log these are.
+const SUBJECT: &str = "init uevent";
 
 /// The kernel's own multicast group; the other one is udev's.
 const KERNEL_GROUP: u32 = 1;
@@ -39,10 +41,11 @@ const BUFFER: usize = 1 << 20;
 /// Listens until it is ended.
 #[must_use]
 pub fn main() -> ExitCode {
+    klog::open();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            problem(&error);
             ExitCode::FAILURE
         }
     }
@@ -127,7 +130,7 @@ fn load(
         return Ok(());
     };
     for error in what(&modules)?.failed {
-        say(&error);
+        problem(&error);
     }
     Ok(())
 }
@@ -159,7 +162,9 @@ fn collect(socket: &OwnedFd) -> Result<News, Errno> {
     }
 }
 
-fn say(error: &Error) {
-    let line = format!("hullkit: uevent: {error}\n");
-    let _unheard: io::Result<()> = std::fs::write("/dev/kmsg", line);
+/// Something went wrong, and it goes on, here or in the next process.
+fn problem(error: &Error) {
+    Line::new(Level::Error, SUBJECT, "problem")
+        .with("error", error)
+        .write();
 }

@@ -17,6 +17,7 @@ use crate::sys;
 /// | --- | --- |
 /// | `print=TEXT`, `error=TEXT` | a line on stdout, stderr |
 /// | `lines=N` | N numbered lines on stdout |
+/// | `ticks=MS` | numbered lines on stdout for ever, one each MS |
 /// | `write=PATH:TEXT`, `append=PATH:TEXT` | a file |
 /// | `sleep=MS` | waits |
 /// | `term=wait` | waits for SIGTERM |
@@ -47,6 +48,7 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("print", text) => writeln!(io::stdout(), "{text}"),
         ("error", text) => writeln!(io::stderr(), "{text}"),
         ("lines", count) => lines(number(count)?),
+        ("ticks", time) => ticks(Duration::from_millis(number(time)?)),
         ("write", file) => {
             let (path, text) = pair(file)?;
             fs::write(path, format!("{text}\n"))
@@ -79,6 +81,15 @@ fn lines(count: u64) -> io::Result<()> {
         writeln!(stdout, "line {n}")?;
     }
     stdout.flush()
+}
+
+fn ticks(every: Duration) -> io::Result<()> {
+    let mut n: u64 = 0;
+    loop {
+        n += 1;
+        writeln!(io::stdout(), "line {n}")?;
+        thread::sleep(every);
+    }
 }
 
 fn kill(target: &str) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! The program of the test images, under three hats:
+//! The program of the test images, under four hats:
 //!
 //! ```text
 //! qemu-agent port            answers the harness over the virtio-serial port

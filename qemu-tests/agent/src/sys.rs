@@ -48,6 +48,16 @@ pub(crate) fn block_term() -> io::Result<SigSet> {
     Ok(set)
 }
 
+/// Sends the signal, by number, to a process; real-time ones too, which `nix`
+/// has no names for.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: two numbers.
+    if unsafe { libc::kill(pid, signal) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Sends the signal, by number, to this process.
 pub(crate) fn raise(signal: &str) -> io::Result<()> {
     let number: i32 = signal.parse().map_err(io::Error::other)?;

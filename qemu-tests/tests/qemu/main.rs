@@ -6,6 +6,7 @@ mod containers;
 mod examples;
 mod hostile;
 mod hotplug;
+mod life;
 mod logs;
 mod network;
 mod onboot;
@@ -27,6 +28,7 @@ const CASES: &[&[Case]] = &[
     network::CASES,
     broken::CASES,
     hotplug::CASES,
+    life::CASES,
     orphans::CASES,
     shutdown::CASES,
     examples::CASES,

@@ -16,7 +16,7 @@ pub use devices::device_program;
 pub use settings::{Setting, settings};
 
 use crate::error::Error;
-use crate::spec::Resources;
+use crate::spec::{Memory, Resources};
 use crate::sys::{bpf, file, process};
 
 /// Where the hierarchy is mounted.
@@ -72,6 +72,7 @@ impl Cgroup {
             dir,
         };
         cgroup.enable(&wanted)?;
+        cgroup.check_memory(&resources.memory)?;
         for setting in &wanted {
             cgroup.set(setting)?;
         }
@@ -83,6 +84,44 @@ impl Cgroup {
     #[must_use]
     pub fn dir(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
+    }
+
+    /// Refuses a limit below what is in use, where that is asked for: the
+    /// kernel would kill until it fits.
+    fn check_memory(&self, memory: &Memory) -> Result<(), Error> {
+        let Some(limit) = memory.limit.filter(|_| memory.check_before_update) else {
+            return Ok(());
+        };
+        let used = self.read("memory.current")?;
+        let used: i64 = used.trim().parse().unwrap_or(i64::MAX);
+        if limit < 0 || used <= limit {
+            return Ok(());
+        }
+        Err(problem(
+            &self.path,
+            format!("{used} bytes of memory are in use, more than the limit of {limit}"),
+        ))
+    }
+
+    /// Gives the group to a user: the files that the kernel names as needed to
+    /// divide it further (cgroups(7), "Cgroup delegation"), and the folder.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn delegate(&self, uid: u32, gid: u32) -> Result<(), Error> {
+        const USUAL_FILES: &str = "cgroup.procs\ncgroup.threads\ncgroup.subtree_control\n";
+        let list = fs::read_to_string("/sys/kernel/cgroup/delegate");
+        let list = list.unwrap_or_else(|_| USUAL_FILES.to_owned());
+        for name in ["."].into_iter().chain(list.lines()) {
+            let file = CString::new(name).map_err(|_| problem(&self.path, "holds a NUL byte"))?;
+            match file::chownat(Some(self.dir.as_fd()), &file, uid, gid) {
+                // Of a controller that the group lacks.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(failed(&self.path, &format!("give {name} away"), &e)),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     fn read(&self, name: &str) -> Result<String, Error> {

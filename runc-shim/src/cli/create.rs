@@ -9,10 +9,10 @@ use super::args::Create;
 use super::{ExitCode, Outcome, delete, hooks, own_file, signals};
 use crate::cgroup::{self, Cgroup};
 use crate::error::Error;
-use crate::exec::{self, Attend, Process};
-use crate::plan::{Facts, Plan};
+use crate::exec::{self, Attend, Inside, Process};
+use crate::plan::{Facts, Plan, Stage};
 use crate::seccomp;
-use crate::spec::Container;
+use crate::spec::{Container, Hooks};
 use crate::state::{self, Folder, OCI_VERSION, State, Status};
 use crate::sys::{file, socket};
 
@@ -142,9 +142,16 @@ impl Bundle {
         state.cgroup = cgroup_path;
         folder.write(state)?;
         let cgroup = Cgroup::create(&state.cgroup, &self.container.resources)?;
+        if let Some((uid, gid)) = self.container.cgroup_owner() {
+            cgroup.delegate(uid, gid)?;
+        }
         let listener = if wait { Some(listen(folder)?) } else { None };
         file::umask(0);
-        let process = exec::launch(&self.container, &plan, cgroup.dir(), listener)?;
+        let inside = HooksInside {
+            state,
+            hooks: &self.container.hooks,
+        };
+        let process = exec::launch(&self.container, &plan, cgroup.dir(), listener, &inside)?;
         let done = self.bring_up(&process, &plan, folder, state, options);
         if done.is_err() {
             process.kill();
@@ -191,6 +198,26 @@ fn is_waiting(plan: &Plan) -> bool {
 fn listen(folder: &Folder) -> Result<OwnedFd, Error> {
     let path: CString = CString::new(folder.start_socket()).unwrap_or_default();
     socket::listen(path.as_bytes()).map_err(Error::io("listen at", path.to_string_lossy()))
+}
+
+/// Runs the hooks that run in the container's process.
+struct HooksInside<'a> {
+    state: &'a State,
+    hooks: &'a Hooks,
+}
+
+impl Inside for HooksInside<'_> {
+    fn run(&self, stage: Stage, pid: i32) -> Result<(), String> {
+        let state = State {
+            pid,
+            ..self.state.clone()
+        };
+        let (list, status) = match stage {
+            Stage::CreateContainer => (&self.hooks.create_container, Status::Creating),
+            Stage::StartContainer => (&self.hooks.start_container, Status::Created),
+        };
+        hooks::run_all(stage.name(), list, &state, status).map_err(|e| e.to_string())
+    }
 }
 
 /// Runs the hooks of the stage before the root is entered.

@@ -10,12 +10,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{Failed, Message};
+use super::idmap::Mapped;
 use super::tree::Tree;
 use super::{identity, mounts, nodes};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Stage, Step};
 use crate::sys::mount::{self, Change, Propagation};
 use crate::sys::process::StringList;
-use crate::sys::{file, namespace, process, signal, socket};
+use crate::sys::{file, namespace, process, scheduling, signal, socket};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -66,11 +67,32 @@ pub(super) struct Child<'a> {
     environment: Option<StringList>,
     /// What hides folders: the first tmpfs that did.
     mask: Option<OwnedFd>,
+    /// Mounts that the runtime has made.
+    mapped: Mapped,
+    /// Runs the hooks of [`Step::RunInside`].
+    inside: &'a dyn Inside,
+}
+
+/// Runs hooks in the container's process.
+pub trait Inside {
+    /// Those of a stage. `pid` is the container's process as it sees itself.
+    ///
+    /// # Errors
+    /// Which hook failed, and how.
+    fn run(&self, stage: Stage, pid: i32) -> Result<(), String>;
 }
 
 impl<'a> Child<'a> {
-    pub(super) fn new(plan: &'a Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        channel: OwnedFd,
+        listener: Option<OwnedFd>,
+        mapped: Mapped,
+        inside: &'a dyn Inside,
+    ) -> Self {
         Self {
+            mapped,
+            inside,
             plan,
             channel,
             listener,
@@ -91,7 +113,8 @@ impl<'a> Child<'a> {
             Some(self.channel.as_fd()),
             self.listener.as_ref().map(AsFd::as_fd),
         ];
-        let ours: Vec<_> = ours.into_iter().flatten().collect();
+        let mapped = self.mapped.0.iter().map(|(_, mount)| mount.as_fd());
+        let ours: Vec<_> = ours.into_iter().flatten().chain(mapped).collect();
         if let Err(error) = file::close_all_but(&ours) {
             self.tell(&Step::ResetSignals, &error.into());
             process::exit_now(1)
@@ -119,6 +142,13 @@ impl<'a> Child<'a> {
     fn carry_out(&mut self, index: usize, step: &Step) -> Done {
         match step {
             Step::AwaitMappings | Step::RunHooks => self.await_parent(index),
+            Step::RunInside(stage) => self.run_inside(*stage),
+            Step::OpenRoot(path) => {
+                let flags = libc::O_PATH | libc::O_DIRECTORY;
+                self.tree = Some(Tree::new(file::openat(None, path, flags, 0)?));
+                Ok(())
+            }
+            Step::ChangeRoot => self.change_root(),
             Step::BecomeNamespaceRoot => identity::become_namespace_root(),
             Step::NewCgroupNamespace => done(namespace::unshare(u64::from(
                 libc::CLONE_NEWCGROUP.unsigned_abs(),
@@ -132,6 +162,12 @@ impl<'a> Child<'a> {
             }
             Step::SetLimit(l) => done(process::set_limit(0, l.resource, l.soft, l.hard)),
             Step::SetSysctl(sysctl) => write_proc(&sysctl.path, sysctl.value.as_bytes()),
+            Step::Schedule(s) => done(scheduling::schedule(0, s)),
+            Step::SetIoPriority(priority) => done(scheduling::set_io_priority(0, *priority)),
+            Step::SetMemoryPolicy(policy) => done(scheduling::set_memory_policy(policy)),
+            Step::SetPersonality(domain) => done(scheduling::set_personality(*domain)),
+            Step::RequireSelinux => identity::require_selinux(),
+            Step::SetSelinux(label) => write_proc(c"/proc/self/attr/exec", label.to_bytes()),
             Step::CutPropagation => done(mount::set_propagation(c"/", Propagation::Slave, true)),
             Step::PartRoot(path) => mounts::part_root(path),
             Step::TakeRoot(path) => {
@@ -143,7 +179,8 @@ impl<'a> Child<'a> {
                 mount,
                 read_only_later,
             } => {
-                let kept = mounts::mount(self.tree()?, mount, *read_only_later)?;
+                let made = self.mapped.take(*index);
+                let kept = mounts::mount(self.tree()?, mount, *read_only_later, made)?;
                 self.kept.extend(kept.map(|fd| (*index, fd)));
                 Ok(())
             }
@@ -194,6 +231,20 @@ impl<'a> Child<'a> {
             [] => Err(Failure::own(libc::EPIPE, "the runtime has gone")),
             _ => Ok(()),
         }
+    }
+
+    /// What went wrong is told by the hook's own line, with no word of the
+    /// kernel's.
+    fn run_inside(&self, stage: Stage) -> Done {
+        let done = self.inside.run(stage, process::own_id());
+        done.map_err(|problem| Failure::own(0, &problem))
+    }
+
+    fn change_root(&mut self) -> Done {
+        file::fchdir(self.tree()?.root())?;
+        process::change_root_to_cwd()?;
+        self.tree = None;
+        Ok(())
     }
 
     fn mask(&mut self, path: &CStr) -> Done {

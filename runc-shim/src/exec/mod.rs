@@ -1,12 +1,15 @@
 //! Carries a plan out: the parent's side. The child's side is in the modules.
 //!
 //! One clone3(2) makes the process in all its new namespaces and its cgroup.
-//! Only where a user or pid namespace is joined by path, a process goes in
-//! between, which joins and then makes the container's process as its sibling.
+//! Only where a user or pid namespace is joined by path, or a time namespace is
+//! asked for, a process goes in between, which joins or makes it and then makes
+//! the container's process as its sibling.
 
 mod channel;
 mod child;
+mod copy;
 mod identity;
+mod idmap;
 mod join;
 mod mounts;
 mod nodes;
@@ -24,10 +27,13 @@ use crate::plan::{Plan, Step};
 use crate::spec::{Container, IdMapping, NamespaceKind, Namespaces};
 use crate::sys::clone::{self, Side, clone};
 use crate::sys::process::{self, End};
-use crate::sys::socket;
+use crate::sys::{namespace, scheduling, socket};
 
 use channel::{Failed, Message};
+pub use child::Inside;
+
 use child::Child;
+use idmap::Mapped;
 use join::Joined;
 
 /// How long the container's process may be silent: from its birth to its
@@ -59,7 +65,8 @@ pub trait Attend {
 }
 
 /// Makes the container's first process, which begins to carry out the plan.
-/// `listener` is where [`Step::WaitForStart`] waits.
+/// `listener` is where [`Step::WaitForStart`] waits, `inside` who runs the hooks
+/// of [`Step::RunInside`], in that process.
 ///
 /// # Errors
 /// The process cannot be made.
@@ -68,26 +75,34 @@ pub fn launch(
     plan: &Plan,
     cgroup: BorrowedFd<'_>,
     listener: Option<OwnedFd>,
+    inside: &dyn Inside,
 ) -> Result<Process, Error> {
     let namespaces = &container.namespaces;
+    let mapped = Mapped::make(plan)?;
     let joined = Joined::open(namespaces)?;
-    let (ours, theirs) = socket::pair().map_err(Error::io("make", "a socket pair"))?;
-    // Made by unshare(2) later: see the step.
-    let flags = namespaces.new_flags() & !NamespaceKind::Cgroup.flag();
-    let between = joined.needs_process_between();
+    let pair = || socket::pair().map_err(Error::io("make", "a socket pair"));
+    let (ours, theirs) = pair()?;
+    // Made by unshare(2): see the step, and `go_between`.
+    let later = NamespaceKind::Cgroup.flag() | NamespaceKind::Time.flag();
+    let flags = namespaces.new_flags() & !later;
+    // The process between has a socket of its own: what it says must not mix
+    // with the first words of the process that it makes.
+    let between = needs_process_between(namespaces).then(pair).transpose()?;
     let options = clone::Options {
-        namespaces: if between { 0 } else { flags },
+        namespaces: if between.is_some() { 0 } else { flags },
         cgroup: Some(cgroup),
         sibling: false,
     };
     match clone(&options).map_err(Error::io("make", "the container's process"))? {
         Side::Child => {
             drop(ours);
-            join_or_tell(joined, theirs.as_fd());
-            if between {
-                go_between(flags, plan, theirs, listener);
-            }
-            Child::new(plan, theirs, listener).run()
+            let Some((_, news)) = between else {
+                join_or_tell(joined, theirs.as_fd());
+                Child::new(plan, theirs, listener, mapped, inside).run()
+            };
+            join_or_tell(joined, news.as_fd());
+            go_between(namespaces, flags, news.as_fd());
+            Child::new(plan, theirs, listener, mapped, inside).run()
         }
         Side::Parent { pid, pidfd } => {
             drop(theirs);
@@ -97,10 +112,12 @@ pub fn launch(
                 pidfd,
                 channel: ours,
             };
-            if between {
-                process.follow()
-            } else {
-                Ok(process)
+            match between {
+                Some((news, told)) => {
+                    drop(told);
+                    process.follow(news.as_fd())
+                }
+                None => Ok(process),
             }
         }
     }
@@ -120,35 +137,61 @@ fn join_or_tell(joined: Joined, channel: BorrowedFd<'_>) {
 }
 
 /// In the process between: makes the container's process as a child of the
-/// runtime, in the namespaces that were joined, and ends.
-fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> ! {
+/// runtime, in the namespaces that were joined, tells its number and ends.
+/// Returns in the container's process.
+fn go_between(namespaces: &Namespaces, flags: u64, news: BorrowedFd<'_>) {
+    if namespaces.is_new(NamespaceKind::Time)
+        && let Err(error) = new_time_namespace(&namespaces.time_offsets)
+    {
+        end_with("make the time namespace", &error, news);
+    }
     let options = clone::Options {
         namespaces: flags,
         cgroup: None,
         sibling: true,
     };
     match clone(&options) {
-        Ok(Side::Child) => Child::new(plan, channel, listener).run(),
+        Ok(Side::Child) => {}
         Ok(Side::Parent { pid, .. }) => {
-            let told = Message::Made(pid).send(channel.as_fd());
+            let told = Message::Made(pid).send(news);
             process::exit_now(i32::from(told.is_err()))
         }
-        Err(error) => {
-            let failed = Failed {
-                step: "make the process in the joined namespaces".to_owned(),
-                errno: error.raw_os_error().unwrap_or(libc::EIO),
-                detail: String::new(),
-            };
-            let _the_end_says_it_too = Message::Failed(failed).send(channel.as_fd());
-            process::exit_now(1)
-        }
+        Err(error) => end_with("make the process in the joined namespaces", &error, news),
     }
+}
+
+fn end_with(step: &str, error: &io::Error, news: BorrowedFd<'_>) -> ! {
+    let failed = Failed {
+        step: step.to_owned(),
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        detail: String::new(),
+    };
+    let _the_end_says_it_too = Message::Failed(failed).send(news);
+    process::exit_now(1)
+}
+
+/// time_namespaces(7): it is for the children of who makes it, and its offsets
+/// must be set before there is one.
+fn new_time_namespace(offsets: &str) -> io::Result<()> {
+    namespace::unshare(NamespaceKind::Time.flag())?;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    fs::write("/proc/self/timens_offsets", offsets)
+}
+
+/// A pid or time namespace holds only the children of who joins it, or makes
+/// it, and new namespaces must belong to the user namespace that was joined.
+fn needs_process_between(namespaces: &Namespaces) -> bool {
+    let kinds = [NamespaceKind::User, NamespaceKind::Pid];
+    namespaces.has(NamespaceKind::Time)
+        || namespaces.joined().any(|(kind, _)| kinds.contains(&kind))
 }
 
 impl Process {
     /// From the process between to the one that it has made.
-    fn follow(self) -> Result<Self, Error> {
-        let message = hear(self.channel.as_fd(), SILENT_AT_MOST).inspect_err(|_| self.kill())?;
+    fn follow(self, news: BorrowedFd<'_>) -> Result<Self, Error> {
+        let message = hear(news, SILENT_AT_MOST).inspect_err(|_| self.kill())?;
         let end = process::wait(self.pidfd.as_fd())
             .map_err(Error::io("wait for", "the process in between"))?;
         match message {
@@ -223,11 +266,20 @@ impl Process {
     /// joined has its maps.
     fn prepare(&self, container: &Container) -> Result<(), Error> {
         if container.namespaces.is_new(NamespaceKind::User) {
-            write_maps(self.pid, &container.namespaces)?;
+            let namespaces = &container.namespaces;
+            write_maps(self.pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
         }
         if let Some(score) = container.process.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.pid);
             fs::write(&path, score.to_string()).map_err(Error::io("write", &path))?;
+        }
+        if let Some(scheduling) = &container.process.scheduler {
+            scheduling::schedule(self.pid, scheduling)
+                .map_err(Error::io("set the scheduler of", "the process"))?;
+        }
+        if let Some(priority) = container.process.io_priority {
+            scheduling::set_io_priority(self.pid, priority)
+                .map_err(Error::io("set the io priority of", "the process"))?;
         }
         for limit in &container.process.rlimits {
             process::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
@@ -309,6 +361,9 @@ pub fn release(socket_path: &[u8]) -> Result<(), Error> {
 }
 
 fn step_error(failed: Failed) -> Error {
+    if failed.errno == 0 {
+        return Error::Inside(failed.detail);
+    }
     Error::Step {
         step: failed.step,
         detail: failed.detail,
@@ -317,11 +372,8 @@ fn step_error(failed: Failed) -> Error {
 }
 
 /// user_namespaces(7): a map is written once, by one write.
-fn write_maps(pid: i32, namespaces: &Namespaces) -> Result<(), Error> {
-    let maps = [
-        ("uid_map", &namespaces.uid_mappings),
-        ("gid_map", &namespaces.gid_mappings),
-    ];
+fn write_maps(pid: i32, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), Error> {
+    let maps = [("uid_map", uids), ("gid_map", gids)];
     for (file, mappings) in maps {
         let path = format!("/proc/{pid}/{file}");
         fs::write(&path, map_text(mappings)).map_err(Error::io("write", &path))?;

@@ -10,10 +10,10 @@ mod step;
 use std::ffi::{CStr, CString};
 
 pub use program::Program;
-pub use step::{Node, Owner, Step};
+pub use step::{Node, Owner, Stage, Step};
 
 use crate::seccomp;
-use crate::spec::{Container, Mount, MountKind, NamespaceKind};
+use crate::spec::{Container, Mount, MountKind, MountOption, NamespaceKind};
 use crate::sys::identity::Instruction;
 use crate::sys::mount::Propagation;
 
@@ -86,13 +86,23 @@ pub fn steps(container: &Container, facts: &Facts) -> Vec<Step> {
     if !container.hooks.create_runtime.is_empty() {
         steps.push(Step::RunHooks);
     }
+    if !container.hooks.create_container.is_empty() {
+        steps.push(Step::RunInside(Stage::CreateContainer));
+    }
     restrictions(container, &mut steps);
-    steps.push(Step::Pivot);
-    final_propagation(container, &mut steps);
+    if container.namespaces.has(NamespaceKind::Mount) {
+        steps.push(Step::Pivot);
+        final_propagation(container, &mut steps);
+    } else {
+        steps.push(Step::ChangeRoot);
+    }
     steps.push(Step::EnterFolder(container.process.cwd.clone()));
     steps.push(Step::FindProgram);
     if facts.wait {
         steps.push(Step::WaitForStart);
+    }
+    if !container.hooks.start_container.is_empty() {
+        steps.push(Step::RunInside(Stage::StartContainer));
     }
     rights(container, &mut steps);
     steps
@@ -127,7 +137,11 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
                 .copied()
                 .map(Step::SetLimit),
         );
+        steps.extend(container.process.scheduler.map(Step::Schedule));
+        steps.extend(container.process.io_priority.map(Step::SetIoPriority));
     }
+    steps.extend(container.memory_policy.map(Step::SetMemoryPolicy));
+    steps.extend(container.personality.map(Step::SetPersonality));
     steps.extend(container.sysctls.iter().cloned().map(Step::SetSysctl));
     // Holds from the next exec on, so it can be named while the host's `/proc`
     // is there.
@@ -138,10 +152,19 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
             .clone()
             .map(Step::SetAppArmor),
     );
+    let label = container.process.selinux_label.clone();
+    if label.is_some() || container.mount_label.is_some() {
+        steps.push(Step::RequireSelinux);
+    }
+    steps.extend(label.map(Step::SetSelinux));
 }
 
 fn root(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
     let path = in_bundle(&container.root.path, facts);
+    if !container.namespaces.has(NamespaceKind::Mount) {
+        steps.push(Step::OpenRoot(path));
+        return;
+    }
     // A root that is shared means that the host is to see what the program
     // mounts in what it got from the host; only our own mounts stay hidden.
     steps.push(if container.root.propagation == Propagation::Shared {
@@ -180,10 +203,30 @@ fn mounts(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
                 recursive: false,
             };
         }
+        label(&mut mount, container.mount_label.as_ref());
         steps.push(Step::Mount {
             read_only_later: fills_later(&mount),
             index,
             mount: Box::new(mount),
+        });
+    }
+}
+
+/// Gives a filesystem the SELinux label of all that is in it. Those that show
+/// the kernel's own objects have labels of their own.
+fn label(mount: &mut Mount, label: Option<&CString>) {
+    let MountKind::Filesystem {
+        fstype, options, ..
+    } = &mut mount.kind
+    else {
+        return;
+    };
+    if let Some(label) = label
+        && ![c"proc", c"sysfs", c"mqueue"].contains(&fstype.as_c_str())
+    {
+        options.push(MountOption {
+            key: c"context".to_owned(),
+            value: Some(label.clone()),
         });
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::spec::{Capabilities, Device, DeviceKind, Mount, MountKind, Process, Rlimit, Sysctl};
 use crate::sys::mount::Propagation;
+use crate::sys::scheduling::{MemoryPolicy, Scheduling};
 
 /// A device node to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +85,26 @@ impl From<&Process> for Owner {
     }
 }
 
+/// When hooks run in the container's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before the root is entered.
+    CreateContainer,
+    /// After `start`, before the program.
+    StartContainer,
+}
+
+impl Stage {
+    /// The specification's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateContainer => "createContainer",
+            Self::StartContainer => "startContainer",
+        }
+    }
+}
+
 /// One thing that the container's first process does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -107,6 +128,18 @@ pub enum Step {
     SetLimit(Rlimit),
     /// Sets a kernel parameter.
     SetSysctl(Sysctl),
+    /// Says how it is scheduled.
+    Schedule(Scheduling),
+    /// Says when it may read and write disks.
+    SetIoPriority(u32),
+    /// Says where its memory comes from.
+    SetMemoryPolicy(MemoryPolicy),
+    /// Says what the kernel shows itself as.
+    SetPersonality(u32),
+    /// Makes sure that the kernel has SELinux, before a label is used.
+    RequireSelinux,
+    /// Names the SELinux label that the program gets.
+    SetSelinux(CString),
     /// Keeps the host from seeing the mounts to come.
     CutPropagation,
     /// Keeps the host from seeing the mounts to come in the mount that holds
@@ -139,6 +172,13 @@ pub enum Step {
     },
     /// Lets the parent run the hooks that belong here.
     RunHooks,
+    /// Runs hooks in the container's namespaces.
+    RunInside(Stage),
+    /// Opens the root filesystem, of a container without mounts of its own.
+    OpenRoot(CString),
+    /// Makes the root the root by chroot(2): the host's mounts stay, and are
+    /// hidden only from who cannot call it.
+    ChangeRoot,
     /// Makes a folder, unless it is there; what cannot be made is found
     /// missing later.
     MakeFolder(CString),
@@ -208,6 +248,18 @@ impl fmt::Display for Step {
             Self::SetOomScore(score) => write!(f, "set oom_score_adj to {score}"),
             Self::SetLimit(l) => write!(f, "set {} to {}:{}", l.name, l.soft, l.hard),
             Self::SetSysctl(s) => write!(f, "write \"{}\" to {}", text(&s.value), text(&s.path)),
+            Self::Schedule(s) => write!(
+                f,
+                "set the scheduler: policy {}, nice {}, priority {}",
+                s.policy, s.nice, s.priority
+            ),
+            Self::SetIoPriority(p) => {
+                write!(f, "set the io priority: class {}, {}", p >> 13, p & 0x1fff)
+            }
+            Self::SetMemoryPolicy(_) => write!(f, "set the memory policy"),
+            Self::SetPersonality(domain) => write!(f, "set the personality {domain}"),
+            Self::RequireSelinux => write!(f, "look for SELinux"),
+            Self::SetSelinux(label) => write!(f, "set the SELinux label {}", text(label)),
             Self::CutPropagation => write!(f, "cut mount propagation to the host"),
             Self::PartRoot(path) => write!(f, "part {} from the host's mounts", text(path)),
             Self::TakeRoot(path) => write!(f, "take the root filesystem {}", text(path)),
@@ -228,6 +280,9 @@ impl fmt::Display for Step {
                 write!(f, "link {} to {}", text(path), text(target))
             }
             Self::RunHooks => write!(f, "wait for the hooks"),
+            Self::RunInside(stage) => write!(f, "run the {} hooks", stage.name()),
+            Self::OpenRoot(path) => write!(f, "open the root filesystem {}", text(path)),
+            Self::ChangeRoot => write!(f, "change the root, in the caller's mount namespace"),
             Self::MakeFolder(path) => write!(f, "make the working directory {}", text(path)),
             Self::ProtectPath(path) => write!(f, "make {} read-only", text(path)),
             Self::MaskPath(path) => write!(f, "mask {}", text(path)),

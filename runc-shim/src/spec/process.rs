@@ -3,7 +3,9 @@
 use std::ffi::CString;
 
 use super::raw;
+use super::scheduling::{self, Affinity};
 use super::{Capabilities, Invalid, Result, absolute_path, c_text};
+use crate::sys::scheduling::Scheduling;
 
 /// The container's first process.
 #[derive(Clone, Debug)]
@@ -32,6 +34,14 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The AppArmor profile.
     pub apparmor_profile: Option<CString>,
+    /// The SELinux label.
+    pub selinux_label: Option<CString>,
+    /// How it is scheduled.
+    pub scheduler: Option<Scheduling>,
+    /// Its place among those that read and write disks, for ioprio_set(2).
+    pub io_priority: Option<u32>,
+    /// The processors of processes that are added later.
+    pub exec_affinity: Affinity,
     /// Whether it wants a terminal.
     pub terminal: bool,
 }
@@ -74,7 +84,6 @@ const RLIMITS: [(&str, u32); 16] = [
 
 impl Process {
     pub(super) fn validate(raw: raw::Process, user_namespace: bool) -> Result<Self> {
-        refuse_unsupported(&raw)?;
         if raw.args.is_empty() {
             return Err(Invalid::new("process.args", "names no program"));
         }
@@ -108,25 +117,24 @@ impl Process {
             no_new_privileges: raw.no_new_privileges,
             oom_score_adj: raw.oom_score_adj,
             apparmor_profile: optional("process.apparmorProfile", &raw.apparmor_profile)?,
+            selinux_label: optional("process.selinuxLabel", &raw.selinux_label)?,
+            scheduler: raw
+                .scheduler
+                .as_ref()
+                .map(scheduling::scheduler)
+                .transpose()?,
+            io_priority: raw
+                .io_priority
+                .as_ref()
+                .map(scheduling::io_priority)
+                .transpose()?,
+            exec_affinity: scheduling::affinity(&raw.exec_cpu_affinity.unwrap_or_default())?,
             terminal: raw.terminal,
         })
     }
 }
 
-fn refuse_unsupported(raw: &raw::Process) -> Result<()> {
-    let asked = [
-        ("process.scheduler", raw.scheduler.is_some()),
-        ("process.ioPriority", raw.io_priority.is_some()),
-        ("process.execCPUAffinity", raw.exec_cpu_affinity.is_some()),
-        ("process.selinuxLabel", !raw.selinux_label.is_empty()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),
-        None => Ok(()),
-    }
-}
-
-fn optional(field: &str, text: &str) -> Result<Option<CString>> {
+pub(super) fn optional(field: &str, text: &str) -> Result<Option<CString>> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod namespace;
 pub mod process;
 pub mod resolve;
+pub mod scheduling;
 pub mod signal;
 pub mod socket;
 

@@ -79,6 +79,22 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// getpid(2).
+#[must_use]
+pub fn own_id() -> i32 {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// chroot(2) to the current directory.
+///
+/// # Errors
+/// The kernel's.
+pub fn change_root_to_cwd() -> io::Result<()> {
+    // SAFETY: the path is a static C string.
+    check_unit(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) })
+}
+
 /// setsid(2).
 ///
 /// # Errors

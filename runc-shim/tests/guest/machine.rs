@@ -9,9 +9,9 @@ use crate::cpio::Archive;
 use crate::setting;
 
 /// No boot takes longer; a hang is a failure with its console, not a hang.
-const TIME_LIMIT: &str = "240";
+const TIME_LIMIT: &str = "600";
 
-const APPLETS: [&str; 46] = [
+const APPLETS: [&str; 54] = [
     "cmp",
     "sh",
     "cat",
@@ -58,6 +58,14 @@ const APPLETS: [&str; 46] = [
     "nsenter",
     "seq",
     "timeout",
+    "awk",
+    "chown",
+    "ionice",
+    "mkfifo",
+    "su",
+    "uname",
+    "stty",
+    "mv",
 ];
 
 /// The initrd with the program under test and the cases.
