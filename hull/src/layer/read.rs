@@ -258,9 +258,11 @@ fn sparse_records(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Sp
 
 /// The tar reader's word for a header that is none, in one line: it quotes the
 /// file's bytes. A file that is something else altogether fails at its first.
+/// The kernel's errors, and ours of what is too large, stay as they are.
 fn not_a_tar(error: io::Error, first: bool) -> io::Error {
     match (error.raw_os_error(), first) {
         (Some(_), _) => error,
+        _ if error.kind() == io::ErrorKind::FileTooLarge => error,
         (None, true) => io::Error::new(error.kind(), "not a tar archive"),
         (None, false) => io::Error::new(error.kind(), error.to_string().escape_debug().to_string()),
     }
@@ -481,7 +483,7 @@ impl Read for Part<'_> {
         if self.budget.is_some_and(|budget| budget.get() == 0) {
             let what = "the headers of an entry are longer than";
             let what = format!("{what} {MAX_HEADERS} bytes, which is refused");
-            return Err(io::Error::other(what));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
         let left = self.len.saturating_sub(self.at);
         let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
