@@ -7,7 +7,7 @@ use super::Error;
 use super::mountpoint;
 use crate::compose::Composed;
 use crate::spec::Entry;
-use crate::tree::{Dir, Meta, Node, Tree};
+use crate::tree::{Dir, Meta, Node, Tree, owners};
 
 /// Puts the bundle of `entry` into `system`; `image` is its root filesystem.
 /// Entries with the same image share its files, which become hard links.
@@ -26,6 +26,9 @@ pub(super) fn add(
     let mut root = image.clone();
     if composed.readonly {
         mountpoint::make_all(&mut root, system, composed)?;
+    }
+    if let Some(first) = composed.first_id {
+        owners::shift(&mut root.root, first);
     }
     let texts = [
         (layout::CONFIG_JSON, composed.config_json()),

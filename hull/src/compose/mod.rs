@@ -8,6 +8,7 @@ mod linux;
 mod merged;
 mod mounts;
 pub mod oci;
+mod own_ids;
 mod watched;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,9 @@ pub struct Composed {
     /// The root is used as it is; else an overlay makes it writable, and the
     /// bundle has `lower/`, `tmp/` and an empty `rootfs/`.
     pub readonly: bool,
+    /// The first of the ids that it has for itself: the owner of its root's
+    /// files must be in that range. None: they are as in the image.
+    pub first_id: Option<u32>,
     /// The volumes that it binds, by name, each once.
     pub volumes: Vec<String>,
     /// Worth a word, and no error.
@@ -167,7 +171,8 @@ pub fn entry(spec: &Spec, arch: Arch, entry: &Entry, image: &Image) -> Result<Co
     let ours = scene.label(label::HULLKIT, label::hullkit)?;
     let security = merged::security(spec, entry, &ours.fields);
     scene.check_labels(&moby, &ours, security)?;
-    let container = merged::container(&entry.container, &moby.fields);
+    let mut container = merged::container(&entry.container, &moby.fields);
+    let first_id = own_ids::give(&mut container, entry, security);
     let supervision = merged::supervision(spec, entry, &ours.fields, image);
     let supervision = supervision.map_err(|(field, message)| scene.problem(field, message))?;
     if let Some((field, message)) = watched::refuse(&supervision, &container) {
@@ -186,6 +191,7 @@ pub fn entry(spec: &Spec, arch: Arch, entry: &Entry, image: &Image) -> Result<Co
         config,
         runtime,
         readonly,
+        first_id,
         volumes: mounts.volumes,
         warnings,
     })

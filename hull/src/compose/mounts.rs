@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hullkit_bundle::layout;
 
 use super::oci::Mount;
-use crate::spec::{Bind, Container, Security, Spec, Tmpfs};
+use crate::spec::{Bind, Container, Located, Namespace, Security, Spec, Tmpfs};
 
 /// The mounts, and the names of the volumes among their sources.
 pub(super) struct Mounts {
@@ -37,6 +37,10 @@ pub(super) fn compose(
         at.insert(mount.destination.clone(), mount);
     };
     defaults(readonly).into_iter().for_each(&mut put);
+    if security != Security::LinuxKit && lacks_sysfs(container) {
+        let options = texts(&["rbind", "nosuid", "noexec", "nodev", "ro"]);
+        put(mount("/sys", "bind", "/sys", options));
+    }
     for Tmpfs {
         destination,
         options,
@@ -81,6 +85,16 @@ pub(super) fn compose(
         .filter(|name| bound(name))
         .collect();
     Mounts { list, volumes }
+}
+
+/// Whether it may not mount a sysfs, which shows a network namespace and so is
+/// for the user namespace that this belongs to.
+fn lacks_sysfs(container: &Container) -> bool {
+    let is = |said: &Option<Located<Namespace>>| said.as_ref().map(|n| n.value.clone());
+    matches!(
+        is(&container.userns),
+        Some(Namespace::New | Namespace::Path(_))
+    ) && is(&container.net) != Some(Namespace::New)
 }
 
 fn mount(destination: &str, kind: &str, source: &str, options: Vec<String>) -> Mount {

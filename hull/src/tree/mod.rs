@@ -9,6 +9,7 @@
 pub mod content;
 pub mod dedup;
 pub mod node;
+pub mod owners;
 pub mod path;
 pub mod scan;
 

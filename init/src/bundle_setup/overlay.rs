@@ -4,9 +4,10 @@ use std::path::Path;
 
 use hullkit_bundle::layout;
 use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
 use nix::mount::{MsFlags, mount as mount2};
-use nix::sys::stat::Mode;
-use nix::unistd;
+use nix::sys::stat::{self, FchmodatFlags, Mode};
+use nix::unistd::{self, Gid, Uid};
 
 use crate::{Error, modules};
 
@@ -31,6 +32,8 @@ pub fn mount(dir: &Path, target: &Path) -> Result<(), Error> {
     for folder in [&upper, &work] {
         make_folder(folder)?;
     }
+    // The overlay's root is that of its upper layer, and is to be the image's.
+    resemble(&upper, &dir.join(layout::LOWER))?;
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
         escaped(&dir.join(layout::LOWER)),
@@ -52,6 +55,16 @@ fn make_folder(path: &Path) -> Result<(), Error> {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(Error::path("make folder", path)(errno)),
     }
+}
+
+/// Gives the folder `path` the owner and the permissions of `model`.
+fn resemble(path: &Path, model: &Path) -> Result<(), Error> {
+    let of = stat::stat(model).map_err(Error::path("look at", model))?;
+    let (uid, gid) = (Uid::from_raw(of.st_uid), Gid::from_raw(of.st_gid));
+    unistd::chown(path, Some(uid), Some(gid)).map_err(Error::path("change owner of", path))?;
+    let mode = Mode::from_bits_truncate(of.st_mode);
+    stat::fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink)
+        .map_err(Error::path("change mode of", path))
 }
 
 /// A path as overlayfs takes it: it splits its options at commas, and lower

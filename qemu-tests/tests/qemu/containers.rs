@@ -5,9 +5,13 @@ use anyhow::{Result, bail, ensure};
 use qemu_tests::case::{ARCHES, Case, KERNELS};
 use qemu_tests::guest::{Guest, Probe};
 
+const EACCES: i32 = 13;
+const EROFS: i32 = 30;
+
 pub(crate) const CASES: &[Case] = &[
     Case::shared("containers::own_processes_only", PLAIN, own_processes_only),
     Case::shared("containers::namespaces", SPACES, namespaces),
+    Case::shared("containers::strict_has_ids_of_its_own", STRICT, strict).on(KERNELS),
     Case::shared("containers::no_privileges_by_default", BARE, no_privileges).on(ARCHES),
     Case::shared(
         "containers::capabilities_exactly_as_given",
@@ -60,6 +64,47 @@ services:
     uts: new
     hostname: elsewhere
 "#;
+
+const STRICT: &str = r#"
+services:
+  - name: strict
+    image: @PROBE
+    command: ["/bin/probe", "probe", "strict"]
+    security: strict
+  - name: strict-writable
+    image: @PROBE
+    command: ["/bin/probe", "probe", "strict-writable"]
+    security: strict
+    readonly: false
+    capabilities: [CAP_DAC_OVERRIDE]
+"#;
+
+/// Root inside is somebody else outside, and its files are its own.
+fn strict(guest: &Guest) -> Result<()> {
+    let (strict, writable) = (guest.probe("strict")?, guest.probe("strict-writable")?);
+    for probe in [&strict, &writable] {
+        let outside = probe.proc_status("Uid")?;
+        let outside: u32 = outside.split_whitespace().next().unwrap_or("").parse()?;
+        ensure!(
+            outside >= 100 << 16 && outside.is_multiple_of(1 << 16),
+            "{outside}"
+        );
+        let map = probe.read("/proc/self/uid_map")?;
+        let map: Vec<&str> = map.split_whitespace().collect();
+        ensure!(map == ["0", &outside.to_string(), "65536"], "{map:?}");
+        // The machine's own: there, and nobody's.
+        probe.read("/sys/kernel/mm/transparent_hugepage/enabled")?;
+    }
+    let write = |path: &str| Op::Write {
+        path: path.to_owned(),
+        text: "x".to_owned(),
+    };
+    strict.refused(&write("/bin/x"), &[EROFS])?;
+    // Made by its root, in a folder of its root, on an overlay.
+    writable.ask(&write("/bin/x"))?;
+    writable.refused(&write("/sys/kernel/mm/ksm/run"), &[EROFS, EACCES])?;
+    Ok(())
+}
 
 fn namespace(guest: &Guest, pid: i32, name: &str) -> Result<String> {
     let path = format!("/proc/{pid}/ns/{name}");
