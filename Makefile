@@ -9,6 +9,12 @@ SHELL := /bin/bash
 
 ARCH ?= $(shell uname -m)
 ARCHES := x86_64 aarch64
+# One of them, where somebody says which.
+ifneq ($(origin ARCH),file)
+ifneq ($(words $(ARCH)):$(filter-out $(ARCHES),$(ARCH)),1:)
+$(error ARCH=$(ARCH): allowed are $(ARCHES))
+endif
+endif
 HULL := out/bin/hull
 export HULL_STORE := $(CURDIR)/out/store
 export HULL_GUEST := $(CURDIR)/out/guest
@@ -78,13 +84,13 @@ images: redis $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$
 # ---- the main job ------------------------------------------------------------
 
 .PHONY: boot
-boot: deps-build deps-run host guest-$(ARCH) ## build examples/minimal.yml and boot it on this terminal (ARCH=aarch64 for the other)
+boot: deps-run host guest-$(ARCH) ## build examples/minimal.yml and boot it on this terminal (ARCH=aarch64 for the other)
 	@$(MAKE) --no-print-directory images-minimal
 	$(HULL) build --arch $(ARCH) --dir out/boot --name minimal-$(ARCH) examples/minimal.yml
 	$(HULL) run --arch $(ARCH) out/boot/minimal-$(ARCH)
 
 .PHONY: run-redis
-run-redis: deps-build deps-run host guest-$(ARCH) ## build examples/redis.yml and run it, on port 6379 of this machine
+run-redis: deps-run host guest-$(ARCH) ## build examples/redis.yml and run it, on port 6379 of this machine
 	@$(MAKE) --no-print-directory images-minimal $(STAMPS)/package-redis-$(ARCH)
 	$(HULL) build --arch $(ARCH) --dir out/boot --name redis-$(ARCH) examples/redis.yml
 	$(HULL) run --arch $(ARCH) --publish 6379:6379 out/boot/redis-$(ARCH)

@@ -26,3 +26,4 @@ pub mod qemu;
 pub mod qmp;
 pub mod resp;
 pub mod suite;
+mod watched;

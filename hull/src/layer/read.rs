@@ -60,14 +60,14 @@ pub(super) fn apply(layer: &Layer, tree: &mut Tree, spool: &Path) -> Result<(), 
 }
 
 /// A part of a file that holds a plain tar.
-struct Plain {
-    file: Arc<File>,
-    offset: u64,
-    len: u64,
+pub(super) struct Plain {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) len: u64,
 }
 
 /// Checks the layer's digests and unpacks it where it is compressed.
-fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
+pub(super) fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
     let read = |source| Error::Read {
         layer: layer.name.clone(),
         source,
@@ -189,12 +189,8 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
     ));
     let mut items = Vec::new();
     for entry in archive.entries_with_seek().map_err(read)? {
-        // A file that is something else altogether fails at once.
         let mut entry = entry
-            .map_err(|e| match items.is_empty() {
-                true => io::Error::new(e.kind(), format!("not a tar archive ({e})")),
-                false => e,
-            })
+            .map_err(|e| not_a_tar(e, items.is_empty()))
             .map_err(read)?;
         let raw = entry.path_bytes().into_owned();
         let one = One {
@@ -208,6 +204,16 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
         }
     }
     Ok(items)
+}
+
+/// The tar reader's word for a header that is none, in one line: it quotes the
+/// file's bytes. A file that is something else altogether fails at its first.
+fn not_a_tar(error: io::Error, first: bool) -> io::Error {
+    match (error.raw_os_error(), first) {
+        (Some(_), _) => error,
+        (None, true) => io::Error::new(error.kind(), "not a tar archive"),
+        (None, false) => io::Error::new(error.kind(), error.to_string().escape_debug().to_string()),
+    }
 }
 
 /// The reading of one entry.

@@ -17,7 +17,7 @@ pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
     };
     let state = folder.read()?;
     let found = folder.status(&state);
-    if matches!(found, Status::Running | Status::Created) && !force {
+    if !matches!(found, Status::Creating | Status::Stopped) && !force {
         return Err(Error::WrongState {
             found,
             wanted: "stopped",

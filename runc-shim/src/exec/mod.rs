@@ -8,6 +8,8 @@
 mod channel;
 mod child;
 mod copy;
+mod cover;
+mod entry;
 mod id_maps;
 mod identity;
 mod idmap;
@@ -15,6 +17,7 @@ mod join;
 mod mounts;
 mod nodes;
 mod proc_guard;
+mod terminal;
 mod tree;
 
 use std::ffi::CString;
@@ -29,6 +32,8 @@ use crate::spec::{Container, NamespaceKind, Namespaces};
 use crate::sys::clone::{self, Side, clone};
 use crate::sys::process::{self, End};
 use crate::sys::{namespace, scheduling, socket};
+
+pub use entry::{Target, enter};
 
 use channel::{Failed, Message};
 pub use child::Inside;
@@ -63,6 +68,12 @@ pub trait Attend {
     /// # Errors
     /// What a hook's failure is told as; the container is then not made.
     fn run_hooks(&mut self, pid: i32) -> Result<(), Error>;
+
+    /// Takes the outer side of [`Step::OpenTerminal`].
+    ///
+    /// # Errors
+    /// It cannot be passed on; the process is then not made.
+    fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error>;
 }
 
 /// Makes the container's first process, which begins to carry out the plan.
@@ -103,7 +114,12 @@ pub fn launch(
                 Child::new(plan, theirs, listener, mapped, inside).run()
             };
             join_or_tell(joined, news.as_fd());
-            go_between(namespaces, flags, news.as_fd());
+            if namespaces.is_new(NamespaceKind::Time)
+                && let Err(error) = new_time_namespace(&namespaces.time_offsets)
+            {
+                end_with("make the time namespace", &error, news.as_fd());
+            }
+            go_between(flags, news.as_fd());
             Child::new(plan, theirs, listener, mapped, inside).run()
         }
         Side::Parent { pid, pidfd } => {
@@ -141,12 +157,7 @@ fn join_or_tell(joined: Joined, channel: BorrowedFd<'_>) {
 /// In the process between: makes the container's process as a child of the
 /// runtime, in the namespaces that were joined, tells its number and ends.
 /// Returns in the container's process.
-fn go_between(namespaces: &Namespaces, flags: u64, news: BorrowedFd<'_>) {
-    if namespaces.is_new(NamespaceKind::Time)
-        && let Err(error) = new_time_namespace(&namespaces.time_offsets)
-    {
-        end_with("make the time namespace", &error, news);
-    }
+fn go_between(flags: u64, news: BorrowedFd<'_>) {
     let options = clone::Options {
         namespaces: flags,
         cgroup: None,
@@ -196,7 +207,7 @@ impl Process {
         let message = hear(news, SILENT_AT_MOST).inspect_err(|_| self.kill())?;
         let end = process::wait(self.pidfd.as_fd())
             .map_err(Error::io("wait for", "the process in between"))?;
-        match message {
+        match message.map(|(message, _)| message) {
             Some(Message::Made(pid)) => {
                 let pidfd = process::open_pid(pid).map_err(Error::io("open", "the process"))?;
                 Ok(Self { pid, pidfd, ..self })
@@ -237,21 +248,27 @@ impl Process {
         let channel = self.channel.as_fd();
         let mut executing = false;
         loop {
-            match hear(channel, limit)? {
-                Some(Message::Waiting(step)) => {
+            let Some((message, descriptor)) = hear(channel, limit)? else {
+                // The socket closed by the exec.
+                return if executing { Ok(()) } else { Err(self.died()) };
+            };
+            match message {
+                Message::Waiting(step) => {
                     match plan.steps.get(step) {
                         Some(Step::AwaitMappings) => self.prepare(container)?,
                         _ => attendant.run_hooks(self.pid)?,
                     }
                     socket::send(channel, b"g").map_err(Error::io("release", "the process"))?;
                 }
-                Some(Message::Ready) => return Ok(()),
-                Some(Message::Executing) => executing = true,
-                Some(Message::Failed(failed)) => return Err(step_error(failed)),
-                Some(Message::Made(_)) => {}
-                // The socket closed by the exec.
-                None if executing => return Ok(()),
-                None => return Err(self.died()),
+                Message::Terminal => {
+                    if let Some(outer) = descriptor {
+                        attendant.take_terminal(outer)?;
+                    }
+                }
+                Message::Ready => return Ok(()),
+                Message::Executing => executing = true,
+                Message::Failed(failed) => return Err(step_error(failed)),
+                Message::Made(_) => {}
             }
         }
     }
@@ -308,12 +325,10 @@ impl Process {
         process::send_signal(self.pidfd.as_fd(), signal)
     }
 
-    /// Whether it has ended: its descriptor is readable then.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn has_ended(&self) -> io::Result<bool> {
-        process::poll(self.pidfd.as_fd(), libc::POLLIN, Some(0))
+    /// Readable at its end.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// Waits for the end.
@@ -326,7 +341,10 @@ impl Process {
 }
 
 /// The next message of the container's process.
-fn hear(channel: BorrowedFd<'_>, limit: Duration) -> Result<Option<Message>, Error> {
+fn hear(
+    channel: BorrowedFd<'_>,
+    limit: Duration,
+) -> Result<Option<(Message, Option<OwnedFd>)>, Error> {
     Message::receive(channel, limit).map_err(Error::io("hear from", "the container's process"))
 }
 
@@ -347,7 +365,7 @@ pub fn release(socket_path: &[u8]) -> Result<(), Error> {
         socket::connect(socket_path).map_err(Error::io("reach", "the container's process"))?;
     let mut executing = false;
     loop {
-        match hear(socket.as_fd(), SILENT_AT_MOST)? {
+        match hear(socket.as_fd(), SILENT_AT_MOST)?.map(|(message, _)| message) {
             Some(Message::Executing) => executing = true,
             Some(Message::Failed(failed)) => return Err(step_error(failed)),
             Some(_) => {}

@@ -54,7 +54,7 @@ fn mount_point_of(table: &[u8], path: &[u8]) -> Option<CString> {
 }
 
 /// `\040` and its like, by which the kernel writes spaces.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::spec::{Capabilities, Device, DeviceKind, Mount, MountKind, Process, Rlimit, Sysctl};
 use crate::sys::mount::Propagation;
-use crate::sys::scheduling::{MemoryPolicy, Scheduling};
+use crate::sys::scheduling::{MemoryPolicy, Scheduling, Set};
+use crate::sys::terminal::Size;
 
 /// A device node to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +133,8 @@ pub enum Step {
     Schedule(Scheduling),
     /// Says when it may read and write disks.
     SetIoPriority(u32),
+    /// Says on which processors it runs.
+    SetAffinity(Set),
     /// Says where its memory comes from.
     SetMemoryPolicy(MemoryPolicy),
     /// Says what the kernel shows itself as.
@@ -170,6 +173,15 @@ pub enum Step {
         /// Where.
         path: CString,
     },
+    /// Makes a terminal of the container's own: 0, 1 and 2, and the session's.
+    OpenTerminal {
+        /// Whether it is `/dev/console` too.
+        console: bool,
+        /// How large it is at first.
+        size: Option<Size>,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Lets the parent run the hooks that belong here.
     RunHooks,
     /// Runs hooks in the container's namespaces.
@@ -197,6 +209,8 @@ pub enum Step {
     SealRoot,
     /// Makes the root the root, and the host's filesystems unreachable.
     Pivot,
+    /// Covers the root by the root, where it cannot be changed.
+    CoverRoot,
     /// Gives the root its propagation.
     SetPropagation {
         /// How it spreads.
@@ -210,6 +224,10 @@ pub enum Step {
     FindProgram,
     /// Tells `create` that all is ready, and waits for `start`.
     WaitForStart,
+    /// Joins the namespaces of a container that runs.
+    JoinContainer,
+    /// Gives the pipes among 0, 1 and 2 to this user.
+    GivePipes(u32),
     /// Names the AppArmor profile that the program gets.
     SetAppArmor(CString),
     /// Takes everything else out of the bounding set.
@@ -256,6 +274,7 @@ impl fmt::Display for Step {
             Self::SetIoPriority(p) => {
                 write!(f, "set the io priority: class {}, {}", p >> 13, p & 0x1fff)
             }
+            Self::SetAffinity(_) => write!(f, "set the processors to run on"),
             Self::SetMemoryPolicy(_) => write!(f, "set the memory policy"),
             Self::SetPersonality(domain) => write!(f, "set the personality {domain}"),
             Self::RequireSelinux => write!(f, "look for SELinux"),
@@ -279,6 +298,14 @@ impl fmt::Display for Step {
             Self::MakeLink { target, path } => {
                 write!(f, "link {} to {}", text(path), text(target))
             }
+            Self::OpenTerminal { console, .. } => {
+                let place = if *console {
+                    ", on /dev/console too"
+                } else {
+                    ""
+                };
+                write!(f, "open a terminal{place}")
+            }
             Self::RunHooks => write!(f, "wait for the hooks"),
             Self::RunInside(stage) => write!(f, "run the {} hooks", stage.name()),
             Self::OpenRoot(path) => write!(f, "open the root filesystem {}", text(path)),
@@ -291,6 +318,7 @@ impl fmt::Display for Step {
             }
             Self::SealRoot => write!(f, "make the root read-only"),
             Self::Pivot => write!(f, "change the root"),
+            Self::CoverRoot => write!(f, "cover the root"),
             Self::SetPropagation { how, recursive } => {
                 let all = if *recursive { " and all below" } else { "" };
                 write!(f, "make the root{all} {how:?}")
@@ -298,6 +326,8 @@ impl fmt::Display for Step {
             Self::EnterFolder(path) => write!(f, "enter the working directory {}", text(path)),
             Self::FindProgram => write!(f, "find the program"),
             Self::WaitForStart => write!(f, "wait for start"),
+            Self::JoinContainer => write!(f, "join the container's namespaces"),
+            Self::GivePipes(uid) => write!(f, "give the standard pipes to user {uid}"),
             Self::SetAppArmor(profile) => write!(f, "set the AppArmor profile {}", text(profile)),
             Self::LimitBoundingSet(set) => write!(f, "limit the bounding set to {set:#x}"),
             Self::BecomeUser(owner) => tell_owner(f, owner),

@@ -2,10 +2,10 @@
 
 use super::raw;
 use super::{Invalid, Result, absolute_path, c_text};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A program with its arguments. No text holds a NUL byte.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hook {
     /// Absolute.
     pub path: String,
@@ -18,7 +18,7 @@ pub struct Hook {
 }
 
 /// The hooks of each stage.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Hooks {
     /// In the runtime's namespaces, after the container's were made and before

@@ -6,6 +6,7 @@
 //! with the field, what was found and what is allowed.
 
 mod capability;
+mod change;
 mod hooks;
 mod mount;
 mod namespace;
@@ -15,16 +16,19 @@ mod resources;
 mod scheduling;
 mod seccomp;
 mod sysctl;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::Path;
 
 pub use capability::Capabilities;
+pub(crate) use change::{read_process, read_resources};
 pub use hooks::{Hook, Hooks};
 pub use mount::{Attributes, IdMap, Mount, MountKind, MountOption};
 pub use namespace::{IdMapping, Namespace, NamespaceKind, Namespaces};
 pub use process::{Process, Rlimit};
+pub(crate) use raw::{Process as RawProcess, Resources as RawResources};
 pub use resources::{
     Access, BlockIo, Cpu, Device, DeviceKind, DeviceRule, Memory, Resources, ThrottleDevice,
     WeightDevice,
@@ -124,13 +128,16 @@ impl Container {
     /// # Errors
     /// It is not JSON, a field has a wrong type, or [`Invalid`] as the module says.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let raw =
-            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| locate(&error))?;
-        // What follows the object.
-        deserializer
-            .end()
-            .map_err(|error| Invalid::new("config.json", error.to_string()))?;
+        Self::parse_changed(text, &mut |_| {})
+    }
+
+    /// [`Container::parse`] of a text whose process is changed first.
+    pub(crate) fn parse_changed(
+        text: &[u8],
+        change: &mut dyn FnMut(&mut raw::Process),
+    ) -> Result<Self> {
+        let mut raw = read(text)?;
+        raw.process.as_mut().map(change);
         Self::validate(raw)
     }
 
@@ -215,6 +222,18 @@ impl Container {
             root(&namespaces.gid_mappings)?,
         ))
     }
+}
+
+/// Reads a text, and does not look at the values yet.
+fn read(text: &[u8]) -> Result<raw::Spec> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let raw =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| locate(&error))?;
+    // What follows the object.
+    deserializer
+        .end()
+        .map_err(|error| Invalid::new("config.json", error.to_string()))?;
+    Ok(raw)
 }
 
 /// Names the field that could not be read, or the file where there is none.

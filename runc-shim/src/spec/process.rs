@@ -6,6 +6,7 @@ use super::raw;
 use super::scheduling::{self, Affinity};
 use super::{Capabilities, Invalid, Result, absolute_path, c_text};
 use crate::sys::scheduling::Scheduling;
+use crate::sys::terminal::Size;
 
 /// The container's first process.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct Process {
     pub exec_affinity: Affinity,
     /// Whether it wants a terminal.
     pub terminal: bool,
+    /// How large that is at first; 0 by 0 is the same as no size.
+    pub console_size: Option<Size>,
 }
 
 /// A resource limit.
@@ -130,6 +133,13 @@ impl Process {
                 .transpose()?,
             exec_affinity: scheduling::affinity(&raw.exec_cpu_affinity.unwrap_or_default())?,
             terminal: raw.terminal,
+            console_size: raw
+                .console_size
+                .filter(|size| (size.height, size.width) != (0, 0))
+                .map(|size| Size {
+                    rows: size.height,
+                    columns: size.width,
+                }),
         })
     }
 }

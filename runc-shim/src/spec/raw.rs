@@ -47,6 +47,7 @@ object!(Root {
 
 object!(Process {
     terminal: bool,
+    console_size: Option<ConsoleSize>,
     user: User,
     args: Vec<String>,
     env: Vec<String>,
@@ -83,6 +84,14 @@ object!(Affinity {
     #[serde(rename = "final")]
     last: String,
 });
+
+object!(
+    #[derive(Copy)]
+    ConsoleSize {
+        height: u16,
+        width: u16,
+    }
+);
 
 object!(User {
     uid: u32,

@@ -367,7 +367,7 @@ fn file_part(field: &str, name: &str) -> Result<()> {
 }
 
 impl Resources {
-    pub(super) fn validate(raw: raw::Resources) -> Result<Self> {
+    pub(crate) fn validate(raw: raw::Resources) -> Result<Self> {
         let rule = |(i, rule)| DeviceRule::validate(&format!("{PREFIX}.devices[{i}]"), rule);
         let devices = raw
             .devices

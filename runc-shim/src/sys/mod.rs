@@ -13,6 +13,7 @@ pub mod resolve;
 pub mod scheduling;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 
 use std::io;
 

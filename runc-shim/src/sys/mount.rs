@@ -302,3 +302,32 @@ pub fn detach_cwd() -> io::Result<()> {
     // SAFETY: the path is a static C string.
     check_unit(unsafe { libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH) })
 }
+
+/// umount2(2) with `MNT_DETACH` of what is mounted at `path`.
+///
+/// # Errors
+/// The kernel's.
+pub fn detach(path: &CStr) -> io::Result<()> {
+    // SAFETY: `path` is a C string that outlives the call.
+    check_unit(unsafe { libc::syscall(libc::SYS_umount2, path.as_ptr(), libc::MNT_DETACH) })
+}
+
+/// mount(2) with `MS_MOVE`: the mount that is the current directory goes on
+/// top of `/`.
+///
+/// # Errors
+/// The kernel's.
+pub fn move_cwd_to_root() -> io::Result<()> {
+    let none = ptr::null::<libc::c_char>();
+    // SAFETY: both paths are static C strings; the rest may be null here.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_mount,
+            c".".as_ptr(),
+            c"/".as_ptr(),
+            none,
+            libc::MS_MOVE,
+            none,
+        )
+    })
+}

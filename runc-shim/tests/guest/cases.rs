@@ -508,7 +508,7 @@ fn life() -> Vec<Case> {
         .says("runc-shim: start create-start-delete: the container is running, and must be created")
         .says("  \"status\": \"stopped\",")
         .says("rc=0")
-        .says("runc-shim: state create-start-delete: there is no container of this id")
+        .says("runc-shim: state create-start-delete: container does not exist")
         .says("ls: /sys/fs/cgroup/create-start-delete: No such file or directory"),
         Case::new("detached", "sleep 100").script(
             "r='runc-shim --root /run/state'

@@ -13,6 +13,7 @@ $bb mount -t proc proc /proc
 $bb mount -t sysfs sysfs /sys
 $bb mount -t devtmpfs dev /dev
 $bb mkdir -p /dev/pts
+$bb mount -t devpts devpts /dev/pts
 $bb mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 $bb mount -t tmpfs run /run
 $bb mount -t tmpfs tmp /tmp

@@ -129,6 +129,11 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         0o755,
         &fs::read(program).expect("HULLKIT_RUNC_SHIM"),
     );
+    archive.file(
+        "bin/qemu-agent",
+        0o755,
+        &fs::read(program.with_file_name("qemu-agent")).expect("qemu-agent beside it"),
+    );
     archive.file("init", 0o755, include_bytes!("init.sh"));
     let modules = setting("HULLKIT_MODULES").unwrap_or_default();
     for (i, module) in modules.split(':').filter(|m| !m.is_empty()).enumerate() {
@@ -205,8 +210,9 @@ impl Machine {
     }
 }
 
-/// Boots the machine that `program` is for, and returns what the console said.
-pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8]) -> String {
+/// Boots the machine that `program` is for, with these options more, and
+/// returns what the console said.
+pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8], options: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("initrd");
     fs::write(&path, initrd).unwrap();
@@ -214,7 +220,8 @@ pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8]) -> String {
     let output = Command::new("timeout")
         .args([TIME_LIMIT, machine.qemu])
         .args(machine.options)
-        .args(["-accel", "tcg,thread=multi", "-m", "512"])
+        .args(["-accel", "tcg,thread=multi"])
+        .args(options)
         // Two processors, so that a race is one.
         .args(["-smp", "2", "-nographic", "-no-reboot", "-net", "none"])
         .arg("-kernel")
