@@ -140,6 +140,11 @@ test-runtime: guest-x86_64 $(RUNTIME_KERNELS)
 	HULLKIT_KERNEL=$(subst $(eval ) ,:,$(RUNTIME_KERNELS)) HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
 	cargo test --locked -p runc-shim --test guest
 
+.PHONY: soak
+soak: deps-test ## long runs: 200 boots, 100 shutdowns, 1,000 kills (SOAK='boots=20' for others)
+	@$(MAKE) --no-print-directory build images
+	HULLKIT_OUT=$(CURDIR)/out cargo run --locked -p qemu-tests --bin soak -- $(SOAK)
+
 .PHONY: bench
 bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)
 	@$(MAKE) --no-print-directory build

@@ -55,11 +55,11 @@ fn containers_in_a_guest() {
     cases.extend(mounts::all());
     cases.extend(process::all());
     cases.extend(resources::all());
+    cases.extend(terminal::cases());
+    cases.extend(commands::cases());
     cases.extend(rootless::all());
     cases.extend(escapes::all());
     cases.extend(crashes::all());
-    cases.extend(terminal::cases());
-    cases.extend(commands::cases());
     cases.retain(|case| {
         only.as_ref()
             .is_none_or(|only| case.name.contains(only.as_str()))

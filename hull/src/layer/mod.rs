@@ -3,6 +3,8 @@
 //! The format is that of the OCI image specification, `layer.md`.
 
 mod read;
+mod sparse;
+mod spool;
 mod write;
 
 use std::fs::File;

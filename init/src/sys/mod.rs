@@ -2,6 +2,7 @@
 //! the crate's `unsafe` is here.
 #![allow(unsafe_code)]
 
+pub mod block;
 pub mod capabilities;
 pub mod clone;
 mod early;

@@ -1,12 +1,11 @@
 //! What containers and clients do that means no good: PID 1 answers, and ends
 //! it when it is told to.
 
-use std::collections::BTreeSet;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use qemu_tests::case::{Case, Machine};
 use qemu_tests::event::Event;
 use qemu_tests::guest::Guest;
+use qemu_tests::soak::{self, Held};
 
 pub(crate) const CASES: &[Case] = &[
     Case::own("abuse::busy_services_are_stopped", BUSY, busy).machine(Machine {
@@ -14,7 +13,11 @@ pub(crate) const CASES: &[Case] = &[
         ..Machine::PLAIN
     }),
     Case::own("abuse::a_full_run", VICTIM, full_run),
-    Case::own("abuse::everything_is_killed", MASSACRE, massacre),
+    Case::own(
+        "abuse::everything_is_killed",
+        soak::MASSACRE,
+        everything_is_killed,
+    ),
     Case::own(
         "abuse::every_signal_and_bad_clients",
         CLIENTS,
@@ -98,99 +101,10 @@ fn full_run(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-const MASSACRE: &str = r#"
-services:
-  - name: killer
-    image: @PROBE
-    command: ["/bin/probe", "act", "term=wait", "massacre=100"]
-    pid: host
-    capabilities: [CAP_KILL, CAP_SYS_PTRACE]
-    restart: never
-    stopTimeout: 600s
-  - name: one
-    image: @PROBE
-    command: ["/bin/probe", "act", "term=wait"]
-    backoff: {initial: 100ms, max: 500ms}
-  - name: two
-    image: @PROBE
-    command: ["/bin/probe", "act", "ticks=20"]
-    backoff: {initial: 100ms, max: 500ms}
-  - name: three
-    image: @PROBE
-    command: ["/bin/probe", "act", "term=wait"]
-    backoff: {initial: 100ms, max: 500ms}
-    requires: [one]
-"#;
-
-/// What may leak: cgroups, mounts, descriptors of PID 1, namespaces.
-#[derive(Debug)]
-struct Held {
-    cgroups: usize,
-    mounts: usize,
-    fds: usize,
-    namespaces: usize,
-}
-
-fn held(guest: &Guest) -> Result<Held> {
-    let mut namespaces = BTreeSet::new();
-    for process in guest.processes()? {
-        for kind in ["mnt", "net", "pid"] {
-            let path = format!("/proc/{}/ns/{kind}", process.pid);
-            if let Ok(agent_protocol::Answer::Text { text }) =
-                guest.try_ask(&agent_protocol::Op::Readlink { path })
-            {
-                namespaces.insert(text);
-            }
-        }
-    }
-    Ok(Held {
-        cgroups: guest.list("/sys/fs/cgroup/hullkit/services")?.len(),
-        mounts: guest.mounts(1)?.len(),
-        fds: guest.list("/proc/1/fd")?.len(),
-        namespaces: namespaces.len(),
-    })
-}
-
-fn massacre(guest: &Guest) -> Result<()> {
+fn everything_is_killed(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
-    let hellos = guest.agent_hellos();
-    let killer = guest.pid("killer")?;
-    let before = held(guest)?;
-    // The agent is among the victims.
-    let _killed_before_it_answers = guest.kill(killer, 15);
-    guest.wait_event("service killer", "exited", |e| e.number("code") == Some(0))?;
-    if guest.wait_agent(hellos + 1).is_err() {
-        // It was spared.
-        guest.wait_agent(hellos)?;
-    }
-    for name in ["agent", "one", "two", "three"] {
-        wait_running(guest, name)?;
-    }
-    // None twice: each container's processes are those of its cgroup.
-    let processes = guest.processes()?;
-    for (step, count) in [("ticks=20", 1), ("term=wait", 2)] {
-        let found = processes
-            .iter()
-            .filter(|p| p.args.iter().any(|arg| arg == step) && p.state != 'Z')
-            .count();
-        ensure!(found == count, "{step}: {found}: {processes:?}");
-    }
-    // The killer's own are gone; nothing else is more than it was.
-    let after = guest.wait_status("nothing left behind", |_| {
-        let after = held(guest).ok()?;
-        let fits = after.cgroups <= before.cgroups
-            && after.mounts <= before.mounts
-            && after.fds <= before.fds + 2
-            && after.namespaces <= before.namespaces;
-        fits.then_some(after)
-    });
-    after.with_context(|| format!("before: {before:?}, now: {:?}", held(guest)))?;
-    Ok(())
-}
-
-/// Waits through the deaths of the agent too.
-fn wait_running(guest: &Guest, name: &str) -> Result<()> {
-    guest.wait_state(name, "running").map(drop)
+    let before = Held::by(guest)?;
+    soak::massacre(guest, 1, &before)
 }
 
 const CLIENTS: &str = r#"

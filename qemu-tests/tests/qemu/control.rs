@@ -41,7 +41,6 @@ services:
 "#;
 
 fn kill_wait_and_events(guest: &Guest) -> Result<()> {
-    guest.hullctl(&["wait"])?;
     guest.hullctl(&["wait", "asked", "--timeout", "60"])?;
     let pid = guest.pid("asked")?;
     guest.hullctl(&["kill", "-s", "TERM", "asked"])?;
@@ -174,6 +173,7 @@ fn logs_of_the_kernel(guest: &Guest) -> Result<()> {
 
 fn says_ready(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
+    guest.hullctl(&["wait", "--timeout", "60"])?;
     let question = json!({"device": "ready", "size": 64});
     guest.wait_status("the host hears of it", |_| {
         let said = guest.qmp.execute("ringbuf-read", &question).ok()?;

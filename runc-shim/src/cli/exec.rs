@@ -119,8 +119,17 @@ fn alter(process: &mut RawProcess, options: &Exec) {
 
 /// The process is born in the container's cgroup, or in one below it. Where
 /// that may hold no process, because the container divides it among its own,
-/// it joins the first process's.
+/// it joins the first process's. A container without a cgroup of its own has
+/// its processes where its callers are.
 fn enter(target: Target, plan: &Plan, state: &State, options: &Exec) -> Result<Process, Error> {
+    if state.cgroup.is_empty() {
+        return match &options.cgroup {
+            None => exec::enter(target, plan, None),
+            Some(below) => Err(Error::Usage(format!(
+                "--cgroup {below}: the container has no cgroup of its own"
+            ))),
+        };
+    }
     if let Some(below) = &options.cgroup {
         let below = below.trim_matches('/');
         if below.split('/').any(|part| part == "..") {
@@ -130,14 +139,14 @@ fn enter(target: Target, plan: &Plan, state: &State, options: &Exec) -> Result<P
         }
         let path = format!("{}/{below}", state.cgroup);
         let cgroup = Cgroup::open(path.trim_end_matches('/'))?;
-        return exec::enter(target, plan, cgroup.dir());
+        return exec::enter(target, plan, Some(cgroup.dir()));
     }
     let cgroup = Cgroup::open(&state.cgroup)?;
     if cgroup.holds_processes()? {
-        return exec::enter(target, plan, cgroup.dir());
+        return exec::enter(target, plan, Some(cgroup.dir()));
     }
     let firsts = Cgroup::open(&cgroup::of_process(state.pid)?)?;
-    exec::enter(target, plan, firsts.dir())
+    exec::enter(target, plan, Some(firsts.dir()))
 }
 
 /// Takes the terminal; there are no hooks.

@@ -116,17 +116,21 @@ impl Inside for NoHooks {
 }
 
 /// Makes a process that enters the container and becomes the plan's program.
-/// `cgroup` is where it is born.
+/// `cgroup` is where it is born; none: in the caller's.
 ///
 /// # Errors
 /// The process cannot be made, or cannot enter.
-pub fn enter(target: Target, plan: &Plan, cgroup: BorrowedFd<'_>) -> Result<Process, Error> {
+pub fn enter(
+    target: Target,
+    plan: &Plan,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Process, Error> {
     let pair = || socket::pair().map_err(Error::io("make", "a socket pair"));
     let (ours, theirs) = pair()?;
     let (heard, news) = pair()?;
     let options = clone::Options {
         namespaces: 0,
-        cgroup: Some(cgroup),
+        cgroup,
         sibling: false,
     };
     match clone(&options).map_err(Error::io("make", "a process in the container's cgroup"))? {

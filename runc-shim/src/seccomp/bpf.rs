@@ -4,12 +4,17 @@ use crate::spec::{Action, Argument, Operator};
 use crate::sys::identity::Instruction;
 
 const LOAD_WORD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const RETURN: u16 = 0x06;
+pub(super) const JUMP: u16 = 0x05;
+pub(super) const RETURN: u16 = 0x06;
 const AND: u16 = 0x54;
 pub(super) const IF_EQUAL: u16 = 0x15;
 pub(super) const IF_GREATER: u16 = 0x25;
 pub(super) const IF_NOT_LESS: u16 = 0x35;
+
+/// Whether an instruction with this code leads one way or another.
+pub(super) const fn is_condition(code: u16) -> bool {
+    matches!(code, IF_EQUAL | IF_GREATER | IF_NOT_LESS)
+}
 
 /// Where `struct seccomp_data` has the number and the convention.
 pub(super) const NUMBER: u32 = 0;

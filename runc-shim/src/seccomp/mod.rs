@@ -23,6 +23,7 @@ mod arch;
 mod bpf;
 #[cfg(test)]
 mod differential;
+mod ends;
 mod multiplexed;
 mod order;
 #[rustfmt::skip]
@@ -87,7 +88,7 @@ pub fn compile(filter: &Seccomp, native: Arch) -> Vec<Instruction> {
         rest = branch(IF_EQUAL, audit(*arch), part, rest);
     }
     rest.insert(0, load(bpf::CONVENTION));
-    rest
+    ends::share(&rest)
 }
 
 /// Whether a machine of one convention ever sees calls of another: others need

@@ -240,7 +240,10 @@ pub fn filesystem(fd: BorrowedFd<'_>) -> io::Result<Filesystem> {
     check_unit(unsafe { libc::fstatfs(fd.as_raw_fd(), stat.as_mut_ptr()) }.into())?;
     // SAFETY: fstatfs succeeded, so it is filled.
     let stat = unsafe { stat.assume_init() };
-    Ok(Filesystem { magic: stat.f_type })
+    // Signed or not: that differs between C libraries.
+    Ok(Filesystem {
+        magic: stat.f_type as _,
+    })
 }
 
 /// fstatvfs(3): whether the file lies on a mount, or on a filesystem, that

@@ -355,7 +355,7 @@ fn control() -> Vec<Case> {
             "update",
             "show() { for f in memory.max memory.low pids.max cpu.max cpu.weight; do echo $1 $f $(cat /sys/fs/cgroup/update/$f); done; }
             $r update --memory 64m --memory-reservation 32M --pids-limit 20 --cpu-share 2048 --cpu-quota 20000 --cpu-period 50000 $1; echo rc=$?; show options
-            echo '{\"memory\": {\"limit\": 33554432, \"swap\": 0}, \"pids\": {\"limit\": 0}, \"cpu\": {\"shares\": 0}, \"devices\": [], \"blockIO\": {\"weight\": 0}}' > /tmp/r; $r update -r /tmp/r $1; show file
+            echo '{\"memory\": {\"limit\": 33554432, \"swap\": 0}, \"pids\": {\"limit\": 0}, \"cpu\": {\"shares\": 0}, \"devices\": [], \"blockIO\": {\"weight\": 0}}' > /tmp/update.json; $r update -r /tmp/update.json $1; show file
             echo '{\"pids\": {\"limit\": -1}}' | $r update --resources - $1; show stdin
             $r update --cpu-period 5 $1; echo rc=$?; $r exec $1 /bin/sh -c 'echo device > /dev/null && echo null'",
         )
