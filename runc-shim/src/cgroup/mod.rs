@@ -104,6 +104,7 @@ impl Cgroup {
     pub fn update(&self, resources: &Resources) -> Result<(), Error> {
         let wanted = settings(resources);
         self.enable(&wanted)?;
+        self.check_memory(&resources.memory)?;
         wanted.iter().try_for_each(|setting| self.set(setting))
     }
 

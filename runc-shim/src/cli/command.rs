@@ -6,9 +6,20 @@ use std::path::PathBuf;
 use super::args::{Line, usage};
 use super::signals;
 use crate::error::Error;
+use crate::sys::identity::is_root;
 
 /// `--root` where none is given.
 const DEFAULT_ROOT: &str = "/run/runc-shim";
+
+/// An ordinary user's is below the folder that is his while he is logged in
+/// (XDG Base Directory Specification), where there is one.
+fn default_root() -> PathBuf {
+    let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty() && !is_root());
+    own.map_or_else(
+        || PathBuf::from(DEFAULT_ROOT),
+        |dir| PathBuf::from(dir).join("runc-shim"),
+    )
+}
 
 /// The form of the log file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -287,9 +298,7 @@ impl Invocation {
             _ => LogFormat::Text,
         };
         Ok(Self {
-            root: line
-                .path("root")
-                .unwrap_or_else(|| PathBuf::from(DEFAULT_ROOT)),
+            root: line.path("root").unwrap_or_else(default_root),
             log: line.path("log"),
             log_format,
             command: command(&mut line)?,

@@ -29,6 +29,12 @@ pub(crate) fn all() -> Vec<Case> {
             .says("hugetlb.2MB.max 4194304")
             .says("cgroup.max.depth 3")
             .says("memory.swap.max 16777216"),
+        Case::new("resources-in-use", "head -c 8000000 /dev/zero > /tmp/held; sleep 100")
+            .with("/mounts/-", json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"}))
+            .script("r='runc-shim --root /run/state'; $r run --detach --bundle . $1; n=0; until [ $(cat /sys/fs/cgroup/$1/memory.current) -gt 8000000 ] || [ $n -gt 50 ]; do usleep 100000; n=$((n+1)); done
+                for check in true false; do echo '{\"memory\":{\"limit\":4194304,\"checkBeforeUpdate\":'$check'}}' > /tmp/update; $r update -r /tmp/update $1 2>&1 | sed 's/: [0-9]* bytes/: N bytes/'; [ $check = false ] || $r state $1 | grep status; done; $r delete --force $1")
+            .says("runc-shim: update resources-in-use: cgroup resources-in-use: N bytes of memory are in use, more than the limit of 4194304")
+            .says("  \"status\": \"running\","),
         Case::new("resources-idle", "true")
             .with("/linux/resources", json!({"cpu": {"idle": 1}, "blockIO": {"weight": 500}}))
             .script("r='runc-shim --root /run/state'; $r create --bundle . $1; echo rc=$?; cat /sys/fs/cgroup/$1/cpu.idle; cat /sys/fs/cgroup/cgroup.controllers; cat /sys/fs/cgroup/$1/io*.weight; $r delete --force $1")

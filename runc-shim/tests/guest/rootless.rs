@@ -34,8 +34,9 @@ pub(crate) fn all() -> Vec<Case> {
     let run = "$r run --bundle . $name; echo rc=$?";
     vec![
         user_case("rootless-one-id", "id -u; tr -s ' ' < /proc/self/uid_map; cat /proc/self/setgroups; hostname; echo > /tmp/mine && stat -c %u /tmp/mine; echo > /dev/null && echo null; touch /x || true", &one)
-            .script(&as_user(&format!("id -u; {run}")))
+            .script(&as_user(&format!("id -u; {run}; export XDG_RUNTIME_DIR=/tmp/u; runc-shim create --bundle . $name; ls /tmp/u/runc-shim; runc-shim delete --force $name; ls /tmp/u/runc-shim")))
             .says("1000")
+            .says("rootless-one-id")
             .says("0")
             .says(" 0 1000 1")
             .says("deny")
