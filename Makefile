@@ -151,6 +151,10 @@ bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)
 	@$(MAKE) --no-print-directory images
 	HULLKIT_OUT=$(CURDIR)/out cargo run --locked --release -p qemu-tests --bin bench
 
+.PHONY: bench-pull
+bench-pull: deps-test host ## a pull from a registry on this machine, against skopeo's
+	HULL=$(HULL) build/bench-pull.sh
+
 .PHONY: clean
 clean: ## removes out/ and target/
 	rm -rf out target

@@ -530,10 +530,17 @@ fn failure(host: &str, what: &str, limits: &Limits, e: &ureq::Error) -> Failure 
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => {
             hangs(format!("nothing moved for {}", seconds(limits.idle)))
         }
-        // Cut off in the middle: the next try may have more luck.
-        ureq::Error::Io(e) if e.kind() != io::ErrorKind::ConnectionRefused => {
-            unreachable(Again::Later(None))
+        // Nobody listens, or rustls does not like what it hears: that stays so.
+        ureq::Error::Io(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidData
+            ) =>
+        {
+            unreachable(Again::No)
         }
+        // Cut off in the middle: the next try may have more luck.
+        ureq::Error::Io(_) => unreachable(Again::Later(None)),
         ureq::Error::Protocol(_) => unreachable(Again::Later(None)),
         _ => unreachable(Again::No),
     }

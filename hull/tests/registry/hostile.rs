@@ -226,8 +226,8 @@ fn what_may_pass_is_waited_for() {
 fn who_hangs_is_left() {
     let image = Served::new(1_000_000);
     let limits = Limits {
-        answer: Duration::from_millis(300),
-        idle: Duration::from_millis(300),
+        answer: Duration::from_secs(3),
+        idle: Duration::from_secs(3),
         ..brief()
     };
     let silent = server(&image, |request, _| {
@@ -383,6 +383,50 @@ fn a_killed_pull_leaves_a_whole_store_and_is_taken_up() {
     scene.ok(&["image", "pull", "--arch", "amd64", &name]);
     scene.is_whole();
     assert!(files(&scene.path("store/partial")).is_empty());
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_leaves_a_whole_store() {
+    let scene = Scene::new();
+    let image = Served::new(1_000_000);
+    let server = server(&image, |_, _| None);
+    let name = server.name("a/b:1");
+    // No file may become larger than some 200 or 400 KB, by the shell.
+    let cramped = |args: &[&str]| {
+        let script = "ulimit -f 400; trap '' XFSZ; exec \"$0\" \"$@\"";
+        let hull = scene.hull();
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", script])
+            .arg(hull.get_program())
+            .args(args);
+        for (key, value) in hull.get_envs() {
+            shell.env(key, value.unwrap_or_default());
+        }
+        let output = shell.current_dir(scene.0.path()).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        assert!(errors.contains("File too large"), "{errors}");
+        scene.is_whole();
+        assert_eq!(scene.ok(&["image", "ls", "--json"]), "[]\n");
+    };
+    cramped(&["image", "pull", "--arch", "amd64", &name]);
+    scene.ok(&["image", "pull", "--arch", "amd64", &name]);
+    scene.is_whole();
+    let asked = server.requests(&image.layer_path());
+    assert!(asked.last().unwrap().from() > 100_000, "what came was kept");
+
+    scene.ok(&["image", "rm", &name]);
+    scene.write("rootfs/large", &image.layer);
+    cramped(&["image", "import", "--arch", "amd64", "large", "dir:rootfs"]);
+    assert!(files(&scene.path("store/blobs/sha256")).is_empty());
+    scene.ok(&["image", "import", "--arch", "amd64", "large", "dir:rootfs"]);
+    let archive = format!("docker-archive:{}", scene.path("large.tar").display());
+    scene.ok(&["image", "export", "--arch", "amd64", "large", &archive]);
+    scene.ok(&["image", "rm", "large"]);
+    cramped(&["image", "import", "--arch", "amd64", "large", &archive]);
+    assert!(files(&scene.path("store/blobs/sha256")).is_empty());
 }
 
 #[test]

@@ -1,12 +1,10 @@
 //! Lock files and signatures, against Debian's `docker-registry`. Keys and
 //! signatures are made by openssl(1), as cosign's manual says.
 
-use std::process::Command;
-
 use hull::digest::Digest;
 use serde_json::{Value, json};
 
-use super::scene::{Registry, Scene, digest_in};
+use super::scene::{Registry, Scene, digest_in, openssl};
 
 /// A scene that can build, and a YAML that names `image`.
 fn builder(image: &str) -> Scene {
@@ -112,19 +110,6 @@ fn a_locked_build_takes_what_was_locked() {
         error.contains("own@sha256:") || error.contains("not in the store"),
         "{error}"
     );
-}
-
-/// What openssl says; it has to succeed.
-#[track_caller]
-fn openssl(scene: &Scene, args: &[&str]) -> Vec<u8> {
-    let output = Command::new("openssl")
-        .current_dir(scene.0.path())
-        .args(args)
-        .output();
-    let output = output.expect("openssl is not here: build/deps.sh test installs it");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {errors}");
-    output.stdout
 }
 
 /// A key pair, as files `NAME.key` and `NAME.pub`.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::scene::{Registry, Scene, digest_in};
+use super::scene::{Registry, Scene, digest_in, openssl};
 
 /// What skopeo says; it has to succeed.
 #[track_caller]
@@ -304,4 +304,76 @@ fn programs_that_pull_and_collect_at_once_do_no_harm() {
     }
     scene.ok(&["image", "rm", &names[0], &names[1]]);
     assert_eq!(scene.text(&names[2], "amd64"), "shared");
+}
+
+/// A certificate for 0.0.0.0, which is this machine without being loopback by
+/// name, and the authority that signed it: `leaf.pem`, `leaf.key`, `ca.pem`.
+fn certificate(scene: &Scene) {
+    let config = "[leaf]\nsubjectAltName = IP:0.0.0.0\nbasicConstraints = CA:FALSE\n";
+    scene.write("leaf.cnf", config);
+    let new_key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ];
+    let ca = [
+        "req", "-x509", "-subj", "/CN=ca", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem",
+    ];
+    openssl(scene, &[&ca[..], &new_key].concat());
+    let leaf = [
+        "req", "-subj", "/CN=leaf", "-keyout", "leaf.key", "-out", "leaf.csr",
+    ];
+    openssl(scene, &[&leaf[..], &new_key].concat());
+    let sign = [
+        "x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+    ];
+    let as_leaf = [
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "leaf.cnf",
+        "-extensions",
+        "leaf",
+    ];
+    openssl(
+        scene,
+        &[&sign[..], &as_leaf, &["-out", "leaf.pem"]].concat(),
+    );
+}
+
+#[test]
+fn certificates_are_checked_unless_the_registry_is_called_insecure() {
+    let scene = Scene::new();
+    certificate(&scene);
+    let registry = Registry::with_tls(&scene.path("leaf.pem"), &scene.path("leaf.key"));
+    let port = registry.host.rsplit(':').next().unwrap();
+    let host = format!("0.0.0.0:{port}");
+    let name = format!("{host}/a:1");
+    scene.image(&name, "amd64", "x");
+    let error = scene.fails(&["image", "push", &name]);
+    assert!(error.contains("certificate"), "{error}");
+    scene.ok(&["image", "push", "--insecure-registry", &host, &name]);
+    let error = scene.fails(&["image", "pull", "--arch", "amd64", &name]);
+    assert!(error.contains("certificate"), "{error}");
+    let trusting = |args: &[&str]| {
+        let ca = scene.path("ca.pem");
+        let output = scene
+            .hull()
+            .env("SSL_CERT_FILE", ca)
+            .args(args)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let pull = ["image", "pull", "--arch", "amd64", name.as_str()];
+    assert_eq!(trusting(&pull), (true, String::new()));
+    // By the loopback address the certificate's name does not matter.
+    let local = registry.name("a:1");
+    scene.ok(&["image", "pull", "--arch", "amd64", &local]);
 }

@@ -135,13 +135,27 @@ impl Registry {
         Self::with(dir, &auth)
     }
 
+    /// It speaks TLS, with these files.
+    pub fn with_tls(certificate: &Path, key: &Path) -> Self {
+        let tls = format!(
+            ", tls: {{certificate: '{}', key: '{}'}}",
+            certificate.display(),
+            key.display()
+        );
+        Self::with_http(tempfile::tempdir().unwrap(), "", &tls)
+    }
+
     fn with(dir: TempDir, more: &str) -> Self {
+        Self::with_http(dir, more, "")
+    }
+
+    fn with_http(dir: TempDir, more: &str, http: &str) -> Self {
         let config = dir.path().join("config.yml");
         let data = dir.path().join("data");
         let text = format!(
             "version: 0.1\n\
              storage: {{filesystem: {{rootdirectory: '{}'}}, delete: {{enabled: true}}}}\n\
-             http: {{addr: '127.0.0.1:0'}}\n\
+             http: {{addr: '127.0.0.1:0'{http}}}\n\
              log: {{level: info, accesslog: {{disabled: true}}}}\n{more}",
             data.display()
         );
@@ -160,7 +174,7 @@ impl Registry {
             host = line
                 .split("listening on ")
                 .nth(1)
-                .map(|rest| rest.split(['"', ' ', '\n']).next().unwrap().to_owned());
+                .map(|rest| rest.split(['"', ',', ' ', '\n']).next().unwrap().to_owned());
             line.clear();
         }
         // What it says from now on is of no interest, but has to go somewhere.
@@ -219,6 +233,19 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What openssl says, in a scene's folder; it has to succeed.
+#[track_caller]
+pub fn openssl(scene: &Scene, args: &[&str]) -> Vec<u8> {
+    let output = Command::new("openssl")
+        .current_dir(scene.0.path())
+        .args(args)
+        .output();
+    let output = output.expect("openssl is not here: build/deps.sh test installs it");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}");
+    output.stdout
 }
 
 /// The digest in a line of output.

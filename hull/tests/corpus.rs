@@ -1,0 +1,65 @@
+//! The seeds of the fuzz targets, read by every test run: what once was a
+//! finding, or leads to a rare place, stays harmless.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hull::arch::Arch;
+use hull::layer::{Layer, write_tar};
+use hull::source::Finder;
+use hull::store::Store;
+use hull::tree::Tree;
+
+/// The files of a target's corpus; there are some.
+fn seeds(target: &str) -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target);
+    let entries = std::fs::read_dir(&dir).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{}", dir.display());
+    files
+}
+
+#[test]
+fn layers() {
+    for path in seeds("layer") {
+        let file = std::fs::File::open(&path).unwrap();
+        let layer = Layer {
+            name: path.display().to_string(),
+            len: file.metadata().unwrap().len(),
+            file: Arc::new(file),
+            offset: 0,
+            digest: None,
+            diff_id: None,
+        };
+        let mut tree = Tree::new();
+        let done = layer.apply(&mut tree, &std::env::temp_dir());
+        let is_hostile = path.file_name().unwrap() == "hostile.tar";
+        assert_eq!(done.is_err(), is_hostile, "{}: {done:?}", path.display());
+        write_tar(&tree, &mut std::io::sink()).unwrap();
+    }
+}
+
+#[test]
+fn archives_and_layouts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().join("store"));
+    let finder = Finder::local(&store, Arch::X86_64, dir.path());
+    for path in seeds("docker_archive") {
+        let image = finder
+            .find(&format!("docker-archive:{}", path.display()))
+            .unwrap();
+        image.tree(dir.path()).unwrap();
+    }
+    for path in seeds("layout") {
+        std::fs::copy(&path, dir.path().join("index.json")).unwrap();
+        let error = finder
+            .find(&format!("oci:{}", dir.path().display()))
+            .unwrap_err();
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
+}
