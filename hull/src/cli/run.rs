@@ -1,7 +1,7 @@
 //! `hull run`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Global, say};
 use crate::arch::Arch;
-use crate::run::{Accel, Drive, DriveFormat, Forward, Kvm, QemuCommand};
+use crate::run::{Accel, Drive, DriveFormat, Firmware, Forward, Kvm, QemuCommand};
 use crate::store::Store;
 
 /// The options of `hull run`.
@@ -39,8 +39,13 @@ pub struct Args {
     /// Prints QEMU's command line instead
     #[arg(long)]
     dry_run: bool,
-    /// What `hull build` wrote: PREFIX-kernel, PREFIX-initrd.img, PREFIX-cmdline
-    prefix: PathBuf,
+    /// What boots a disk whose name does not tell; EFI where it ends with -efi, BIOS else
+    #[arg(long)]
+    firmware: Option<Firmware>,
+    /// What `hull build` wrote: a disk (NAME.qcow2, NAME-efi.img, …), NAME.iso, NAME.efi,
+    /// NAME-squashfs.img or NAME-erofs.img; else the NAME of NAME-kernel, NAME-initrd.img and
+    /// NAME-cmdline
+    image: PathBuf,
 }
 
 /// `--accel`.
@@ -99,10 +104,16 @@ fn bytes(text: &str) -> Option<u64> {
 /// # Errors
 /// The image is not there, or QEMU cannot be started or failed.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
-    let mut qemu = QemuCommand::of_prefix(args.arch, &args.prefix)?
+    let mut qemu = QemuCommand::of_built(args.arch, &args.image, args.firmware)?
         .memory_mib(args.mem)
         .cpus(args.cpus)
         .net(args.publish.iter().copied());
+    if qemu.kernel().is_none() && !args.kernel_args.is_empty() {
+        bail!(
+            "--kernel-args: the command line of {} is in it; build it with another",
+            args.image.display()
+        );
+    }
     for words in &args.kernel_args {
         qemu = qemu.append(words);
     }
@@ -116,7 +127,8 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             readonly: false,
         });
     }
-    let qemu = qemu.accel(accel(global, args)?);
+    let accel = accel(global, args, &qemu)?;
+    let qemu = qemu.accel(accel);
     if args.dry_run {
         say(&qemu.to_string())?;
         return Ok(ExitCode::SUCCESS);
@@ -131,15 +143,17 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     bail!("{} ended with {status}", qemu.program())
 }
 
-fn accel(global: &Global, args: &Args) -> Result<Accel> {
+fn accel(global: &Global, args: &Args, qemu: &QemuCommand) -> Result<Accel> {
     Ok(match args.accel {
         AccelChoice::Kvm => Accel::Kvm,
         AccelChoice::Tcg => Accel::Tcg,
         AccelChoice::Auto => {
             let store = Store::at(global.store.as_deref())?;
-            let mut kernel = args.prefix.clone().into_os_string();
-            kernel.push("-kernel");
-            Kvm::new(store.dir().join("kvm")).choose(args.arch, Path::new(&kernel))
+            match qemu.kernel() {
+                Some(kernel) => Kvm::new(store.dir().join("kvm")).choose(args.arch, kernel),
+                // Whether KVM works is tried with a kernel.
+                None => Accel::Tcg,
+            }
         }
     })
 }

@@ -6,8 +6,10 @@
 
 mod clock;
 mod console;
+mod disk;
 mod hostname;
 mod limits;
+mod memory;
 mod modules;
 mod mounts;
 mod resolv;
@@ -17,6 +19,7 @@ mod volumes;
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::Error;
 use crate::cmdline::Cmdline;
 use crate::net::Links;
 
@@ -36,6 +39,16 @@ impl Booted {
             .inspect_err(|error| self.problems.push(format!("{subject}: {error}")))
             .ok()
     }
+}
+
+/// Finds the system that is to run: an initrd is checked, and one that is for
+/// a root on a disk gives way to it (then this does not return).
+///
+/// # Errors
+/// There is no whole system.
+pub fn find_system() -> Result<(), Error> {
+    memory::check()?;
+    disk::enter()
 }
 
 /// Makes the machine usable.
