@@ -73,6 +73,16 @@ impl<T> Hashing<T> {
         }
     }
 
+    /// How many bytes passed so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing passed yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// What passed so far: its digest, its length in bytes, and `inner`.
     pub fn finish(self) -> (Digest, u64, T) {
         (Digest(self.hash.finalize().into()), self.len, self.inner)

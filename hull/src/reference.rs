@@ -84,6 +84,16 @@ impl Reference {
         self.registry == other.registry && self.repository == other.repository
     }
 
+    /// The image of this digest in the same repository.
+    #[must_use]
+    pub fn pinned(&self, digest: Digest) -> Self {
+        Self {
+            tag: None,
+            digest: Some(digest),
+            ..self.clone()
+        }
+    }
+
     /// As people write it: without what Docker would add.
     #[must_use]
     pub fn familiar(&self) -> String {

@@ -11,11 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     let path = dir.path().join("a.tar");
     std::fs::write(&path, bytes).expect("written");
     let store = Store::new(dir.path().join("store"));
-    let finder = Finder {
-        store: &store,
-        arch: Arch::X86_64,
-        spool: dir.path(),
-    };
+    let finder = Finder::local(&store, Arch::X86_64, dir.path());
     if let Ok(image) = finder.find(&format!("docker-archive:{}", path.display())) {
         let _ = image.tree(dir.path());
     }

@@ -14,11 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let digest = Digest::of(bytes);
     std::fs::write(blobs.join(digest.hex()), bytes).expect("written");
     let store = Store::new(dir.path().join("store"));
-    let finder = Finder {
-        store: &store,
-        arch: Arch::X86_64,
-        spool: dir.path(),
-    };
+    let finder = Finder::local(&store, Arch::X86_64, dir.path());
     let name = format!("oci:{}", dir.path().display());
     let kinds = ["index", "manifest"].map(|kind| {
         format!(

@@ -71,7 +71,7 @@ fn at(named: &Located<String>, source: source::Error) -> Error {
 }
 
 /// All references, in the order of the YAML.
-fn references(spec: &Spec) -> impl Iterator<Item = &Located<String>> {
+pub(crate) fn references(spec: &Spec) -> impl Iterator<Item = &Located<String>> {
     let volumes = spec.volumes.iter().filter_map(|v| v.image.as_ref());
     spec.kernel
         .image

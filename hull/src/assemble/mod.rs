@@ -24,6 +24,7 @@ use crate::spec::{Place, Problems, Spec};
 use crate::store;
 use crate::tree::{self, Content, Node, Tree, dedup};
 use images::Images;
+pub(crate) use images::references;
 
 /// All that an output format needs.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ pub enum Error {
 pub fn assemble(spec: &Spec, finder: &Finder<'_>, guest: Option<&Path>) -> Result<System, Error> {
     let images = Images::load(spec, finder)?;
     let composed = compose::all(spec, finder.arch, |entry| {
-        Ok::<_, Error>(images.get(&entry.image)?.image.runtime_config())
+        Ok::<_, Error>(compose::Image::from(&images.get(&entry.image)?.image))
     })?;
     let mut system = System {
         tree: skeleton::tree()?,
@@ -229,6 +230,3 @@ fn merge(tree: &mut Tree, image: &Tree) -> Result<(), tree::Error> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

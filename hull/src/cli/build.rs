@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::access::Pulling;
 use super::{Global, validate};
 use crate::arch::Arch;
 use crate::assemble::assemble;
@@ -50,6 +51,8 @@ pub struct Args {
     /// The folder of the guest's programs [default: ../guest/ARCH beside hull]
     #[arg(long, value_name = "DIR", env = "HULL_GUEST")]
     guest: Option<PathBuf>,
+    #[command(flatten)]
+    pulling: Pulling,
     /// YAML files; several are appended to one
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
@@ -64,10 +67,11 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let name = name(args)?;
     let spec = validate::load(&args.files, None)?;
     let store = Store::at(global.store.as_deref())?;
+    let spool = std::env::temp_dir();
+    let remote = args.pulling.remote(global, &args.files)?;
     let finder = Finder {
-        store: &store,
-        arch: args.arch,
-        spool: &std::env::temp_dir(),
+        remote: Some(&remote),
+        ..Finder::local(&store, args.arch, &spool)
     };
     let system = assemble(&spec, &finder, args.guest.as_deref())?;
     validate::note(&system.notes);

@@ -8,6 +8,7 @@ use hullkit_bundle::RuntimeConfig;
 use oci_spec::image::Config as ImageConfig;
 use serde::{Deserialize, Serialize};
 
+use super::access::Pulling;
 use super::{Global, say, validate};
 use crate::arch::Arch;
 use crate::compose::{self, Composed, oci};
@@ -28,6 +29,8 @@ pub struct Args {
     /// For which architecture
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
+    #[command(flatten)]
+    pulling: Pulling,
     /// A YAML file; - is standard input
     #[arg(required_unless_present = "from_case", value_name = "FILE.yml")]
     file: Option<PathBuf>,
@@ -60,14 +63,16 @@ struct Printed<'a> {
 }
 
 fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
-    let spec = validate::load(&[file.to_owned()], args.security)?;
+    let files = [file.to_owned()];
+    let spec = validate::load(&files, args.security)?;
     let store = Store::at(global.store.as_deref())?;
+    let spool = std::env::temp_dir();
+    let remote = args.pulling.remote(global, &files)?;
     let finder = Finder {
-        store: &store,
-        arch: args.arch,
-        spool: &std::env::temp_dir(),
+        remote: Some(&remote),
+        ..Finder::local(&store, args.arch, &spool)
     };
-    let image = |entry: &Entry| anyhow::Ok(finder.find(&entry.image.value)?.runtime_config());
+    let image = |entry: &Entry| anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?));
     if let Some(wanted) = &args.entry {
         let entry = find(&spec, wanted)?;
         let composed = compose::entry(&spec, args.arch, entry, &image(entry)?)?;
@@ -170,5 +175,5 @@ fn compose_case(case: &Case, args: &Args) -> Result<Result<Composed, Problems>> 
         labels.insert(label::MOBY.to_owned(), text.clone());
         image.set_labels(Some(labels));
     }
-    Ok(compose::entry(&spec, args.arch, entry, &image))
+    Ok(compose::entry(&spec, args.arch, entry, &image.into()))
 }

@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+pub mod access;
 pub mod build;
 pub mod compose;
 pub mod image;
 pub mod kernel;
+pub mod lock;
 pub mod pkg;
 pub mod run;
 pub mod validate;
@@ -33,6 +35,9 @@ pub struct Global {
     /// The local image store [default: $XDG_CACHE_HOME/hull or ~/.cache/hull]
     #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE")]
     pub store: Option<PathBuf>,
+    /// No progress bars
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
 }
 
 /// The commands.
@@ -45,6 +50,8 @@ pub enum Command {
     /// Keeps the images of the local store
     #[command(subcommand)]
     Image(image::Command),
+    /// Writes down which digests the images of YAML files are
+    Lock(lock::Args),
     /// Makes kernel images
     #[command(subcommand)]
     Kernel(kernel::Command),
@@ -67,6 +74,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(args) => build::run(&global, &args),
         Command::Compose(args) => compose::run(&global, &args),
         Command::Image(command) => image::run(&global, &command),
+        Command::Lock(args) => lock::run(&global, &args),
         Command::Kernel(command) => kernel::run(&global, &command),
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Run(args) => run::run(&global, &args),

@@ -1,28 +1,31 @@
 //! `hull run`.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
+use hullkit_kernel::Machine;
 
+use super::kernel::arch_of;
 use super::{Global, say};
 use crate::arch::Arch;
-use crate::run::{Accel, Drive, DriveFormat, Firmware, Forward, Kvm, QemuCommand};
+use crate::run::{self, Accel, Drive, DriveFormat, Firmware, Forward, Kvm, QemuCommand};
 use crate::store::Store;
 
 /// The options of `hull run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The guest's architecture
-    #[arg(long, default_value_t = Arch::host())]
-    arch: Arch,
+    /// The guest's architecture [default: that of the kernel]
+    #[arg(long)]
+    arch: Option<Arch>,
     /// Memory in MiB
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     mem: u32,
     /// Processors
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cpus: u32,
     /// Leads a TCP port of this machine, at 127.0.0.1, to one of the guest's
     #[arg(long, value_name = "HOST:GUEST")]
@@ -104,9 +107,11 @@ fn bytes(text: &str) -> Option<u64> {
 /// # Errors
 /// The image is not there, or QEMU cannot be started or failed.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
-    let mut qemu = QemuCommand::of_built(args.arch, &args.image, args.firmware)?
+    let arch = arch(args)?;
+    let mut qemu = QemuCommand::of_built(arch, &args.image, args.firmware)?
         .memory_mib(args.mem)
         .cpus(args.cpus)
+        .reboots()
         .net(args.publish.iter().copied());
     if qemu.kernel().is_none() && !args.kernel_args.is_empty() {
         bail!(
@@ -127,7 +132,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             readonly: false,
         });
     }
-    let accel = accel(global, args, &qemu)?;
+    let accel = accel(global, args, arch, &qemu)?;
     let qemu = qemu.accel(accel);
     if args.dry_run {
         say(&qemu.to_string())?;
@@ -143,14 +148,35 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     bail!("{} ended with {status}", qemu.program())
 }
 
-fn accel(global: &Global, args: &Args, qemu: &QemuCommand) -> Result<Accel> {
+/// The architecture to boot: what the kernel is for, where that can be told.
+/// QEMU boots any file in silence, and hangs.
+fn arch(args: &Args) -> Result<Arch> {
+    let path = run::kernel_beside(&args.image);
+    let mut head = Vec::new();
+    // What is not there is named by who opens the files to boot.
+    if let Ok(file) = File::open(&path) {
+        file.take(1024)
+            .read_to_end(&mut head)
+            .with_context(|| format!("reading {}", path.display()))?;
+    }
+    let made_for = Machine::of_image(&head).map(arch_of);
+    match (args.arch, made_for) {
+        (Some(asked), Some(is)) if asked != is => bail!(
+            "{} is a kernel for {is}, and --arch asks for {asked}",
+            path.display()
+        ),
+        (asked, is) => Ok(asked.or(is).unwrap_or_else(Arch::host)),
+    }
+}
+
+fn accel(global: &Global, args: &Args, arch: Arch, qemu: &QemuCommand) -> Result<Accel> {
     Ok(match args.accel {
         AccelChoice::Kvm => Accel::Kvm,
         AccelChoice::Tcg => Accel::Tcg,
         AccelChoice::Auto => {
             let store = Store::at(global.store.as_deref())?;
             match qemu.kernel() {
-                Some(kernel) => Kvm::new(store.dir().join("kvm")).choose(args.arch, kernel),
+                Some(kernel) => Kvm::new(store.dir().join("kvm")).choose(arch, kernel),
                 // Whether KVM works is tried with a kernel.
                 None => Accel::Tcg,
             }

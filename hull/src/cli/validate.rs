@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 use super::Global;
+use super::access::Pulling;
 use crate::arch::Arch;
 use crate::compose;
 use crate::source::Finder;
@@ -22,6 +23,8 @@ pub struct Args {
     /// For which architecture, with --images
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
+    #[command(flatten)]
+    pulling: Pulling,
     /// YAML files, checked as one; - is standard input
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
@@ -36,13 +39,14 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     note(&spec.warnings);
     if args.images {
         let store = Store::at(global.store.as_deref())?;
+        let spool = std::env::temp_dir();
+        let remote = args.pulling.remote(global, &args.files)?;
         let finder = Finder {
-            store: &store,
-            arch: args.arch,
-            spool: &std::env::temp_dir(),
+            remote: Some(&remote),
+            ..Finder::local(&store, args.arch, &spool)
         };
         let composed = compose::all(&spec, args.arch, |entry| {
-            anyhow::Ok(finder.find(&entry.image.value)?.runtime_config())
+            anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?))
         })?;
         note(composed.iter().flat_map(|c| &c.warnings));
     }

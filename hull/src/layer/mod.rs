@@ -3,6 +3,8 @@
 //! The format is that of the OCI image specification, `layer.md`.
 
 mod read;
+mod sparse;
+mod spool;
 mod write;
 
 use std::fs::File;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use oci_spec::image::MediaType;
 
 use crate::digest::Digest;
-use crate::tree::{self, PathError};
+use crate::tree::{self, Content, PathError};
 
 pub use write::write_tar;
 
@@ -94,6 +96,16 @@ impl Layer {
     /// `tree` is then of no use any more.
     pub fn apply(&self, tree: &mut tree::Tree, spool: &Path) -> Result<(), Error> {
         read::apply(self, tree, spool)
+    }
+
+    /// The layer as a plain tar: a part of its own file, or unpacked into a
+    /// nameless file in `spool`. Its digests are checked.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not the one that its image names.
+    pub fn unpacked(&self, spool: &Path) -> Result<Content, Error> {
+        let read::Plain { file, offset, len } = read::plain(self, spool)?;
+        Ok(Content::Range { file, offset, len })
     }
 }
 

@@ -1,13 +1,16 @@
 //! A layer's entries, read and put on top of a tree.
 
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use tar::EntryType;
 
+use super::sparse::Sparse;
+use super::spool::Spool;
 use super::{Error, Layer};
 use crate::digest::{Digest, Hashing};
 use crate::tree::path::{self, components, join, show, split};
@@ -19,6 +22,18 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Other marks of AUFS, which mean nothing to us.
 const AUFS: &[u8] = b".wh..wh.";
+
+/// A compressed layer may become so many times as large as it is,
+const MAX_RATIO: u64 = 100;
+/// or this large, in bytes. More is made to fill disks, and is refused.
+const ALWAYS_TAKEN: u64 = 1 << 30;
+/// The sparse files of a layer may be this large together, in bytes.
+const MAX_SPARSE: u64 = 64 << 30;
+/// More entries than this, no layer has.
+const MAX_ENTRIES: usize = 1_000_000;
+/// What stands before an entry (long names, pax records) is not longer than
+/// this together, in bytes. It is read into memory.
+const MAX_HEADERS: u64 = 4 << 20;
 
 /// An entry of a layer.
 enum Item {
@@ -60,14 +75,14 @@ pub(super) fn apply(layer: &Layer, tree: &mut Tree, spool: &Path) -> Result<(), 
 }
 
 /// A part of a file that holds a plain tar.
-struct Plain {
-    file: Arc<File>,
-    offset: u64,
-    len: u64,
+pub(super) struct Plain {
+    pub(super) file: Arc<File>,
+    pub(super) offset: u64,
+    pub(super) len: u64,
 }
 
 /// Checks the layer's digests and unpacks it where it is compressed.
-fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
+pub(super) fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
     let read = |source| Error::Read {
         layer: layer.name.clone(),
         source,
@@ -85,6 +100,7 @@ fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
         start: layer.offset,
         at: 0,
         len: layer.len,
+        budget: None,
     };
     let mut magic = [0; 4];
     let seen = read_up_to(&mut raw(), &mut magic).map_err(read)?;
@@ -105,10 +121,8 @@ fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
         });
     }
     let mut packed = Hashing::new(BufReader::with_capacity(128 * 1024, raw()));
-    let mut unpacked = Hashing::new(BufWriter::with_capacity(
-        256 * 1024,
-        tempfile::tempfile_in(spool).map_err(read)?,
-    ));
+    let limit = layer.len.saturating_mul(MAX_RATIO).max(ALWAYS_TAKEN);
+    let mut unpacked = Hashing::new(Spool::new(spool, limit).map_err(read)?);
     compression
         .unpack(&mut packed, &mut unpacked)
         .map_err(read)?;
@@ -119,9 +133,8 @@ fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
     }
     let (diff_id, len, file) = unpacked.finish();
     check(layer.diff_id, diff_id)?;
-    let file = file.into_inner().map_err(|e| read(e.into_error()))?;
     Ok(Plain {
-        file: Arc::new(file),
+        file: Arc::new(file.finish().map_err(read)?),
         offset: 0,
         len,
     })
@@ -153,11 +166,22 @@ impl Compression {
 
     fn unpack(&self, from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
         match self {
-            Self::None => io::copy(from, to)?,
-            Self::Gzip => io::copy(&mut flate2::read::MultiGzDecoder::new(from), to)?,
-            Self::Zstd => io::copy(&mut zstd::Decoder::new(from)?, to)?,
-        };
+            Self::None => copy(from, to)?,
+            Self::Gzip => copy(&mut flate2::read::MultiGzDecoder::new(from), to)?,
+            Self::Zstd => copy(&mut zstd::Decoder::new(from)?, to)?,
+        }
         to.flush()
+    }
+}
+
+/// As `io::copy`, in larger pieces.
+fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => to.write_all(&buffer[..n])?,
+        }
     }
 }
 
@@ -178,6 +202,7 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
         layer: layer.name.clone(),
         source,
     };
+    let budget = Cell::new(u64::MAX);
     let mut archive = tar::Archive::new(BufReader::with_capacity(
         8 * 1024,
         Part {
@@ -185,29 +210,60 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
             start: tar.offset,
             at: 0,
             len: tar.len,
+            budget: Some(&budget),
         },
     ));
     let mut items = Vec::new();
-    for entry in archive.entries_with_seek().map_err(read)? {
-        // A file that is something else altogether fails at once.
+    let mut sparse = MAX_SPARSE;
+    let mut all = archive.entries_with_seek().map_err(read)?;
+    loop {
+        budget.set(MAX_HEADERS);
+        let Some(entry) = all.next() else {
+            return Ok(items);
+        };
+        budget.set(u64::MAX);
         let mut entry = entry
-            .map_err(|e| match items.is_empty() {
-                true => io::Error::new(e.kind(), format!("not a tar archive ({e})")),
-                false => e,
-            })
+            .map_err(|e| not_a_tar(e, items.is_empty()))
             .map_err(read)?;
-        let raw = entry.path_bytes().into_owned();
-        let one = One {
+        if items.len() == MAX_ENTRIES {
+            let many = format!("more than {MAX_ENTRIES} entries are refused");
+            return Err(read(io::Error::other(many)));
+        }
+        let named = sparse_records(&mut entry).map_err(read)?;
+        let raw = match named.as_ref().and_then(|named| named.name.clone()) {
+            Some(name) => name,
+            None => entry.path_bytes().into_owned(),
+        };
+        let mut one = One {
             layer,
             tar,
             spool,
             raw: &raw,
+            left: &mut sparse,
         };
-        if let Some(item) = one.read(&mut entry)? {
+        if let Some(item) = one.read(&mut entry, named)? {
             items.push(item);
         }
     }
-    Ok(items)
+}
+
+/// What the pax records say of a file, where it is sparse.
+fn sparse_records(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Sparse>> {
+    let Some(records) = entry.pax_extensions()? else {
+        return Ok(None);
+    };
+    let records: Vec<_> = records.collect::<io::Result<_>>()?;
+    Sparse::read(records.iter().map(|r| (r.key_bytes(), r.value_bytes())))
+}
+
+/// The tar reader's word for a header that is none, in one line: it quotes the
+/// file's bytes. A file that is something else altogether fails at its first.
+fn not_a_tar(error: io::Error, first: bool) -> io::Error {
+    match (error.raw_os_error(), first) {
+        (Some(_), _) => error,
+        (None, true) => io::Error::new(error.kind(), "not a tar archive"),
+        (None, false) => io::Error::new(error.kind(), error.to_string().escape_debug().to_string()),
+    }
 }
 
 /// The reading of one entry.
@@ -217,6 +273,8 @@ struct One<'a> {
     spool: &'a Path,
     /// Its name as it stands there.
     raw: &'a [u8],
+    /// So much may the sparse files still hold, in bytes.
+    left: &'a mut u64,
 }
 
 impl One<'_> {
@@ -237,8 +295,9 @@ impl One<'_> {
     }
 
     fn read(
-        &self,
+        &mut self,
         entry: &mut tar::Entry<'_, impl Read>,
+        sparse: Option<Sparse>,
     ) -> Result<Option<(Vec<u8>, Item)>, Error> {
         let kind = entry.header().entry_type();
         if kind == EntryType::XGlobalHeader {
@@ -263,7 +322,7 @@ impl One<'_> {
             }
             _ => {
                 let meta = self.meta(entry)?;
-                Item::Node(Box::new(self.node(entry, kind, meta)?))
+                Item::Node(Box::new(self.node(entry, kind, meta, sparse)?))
             }
         };
         if path.is_empty() && !matches!(&item, Item::Node(node) if node.as_dir().is_some()) {
@@ -315,25 +374,34 @@ impl One<'_> {
                 let whole = value.split(|&b| b == b'.').next().unwrap_or_default();
                 let seconds = std::str::from_utf8(whole).ok().and_then(|s| s.parse().ok());
                 meta.mtime = seconds.unwrap_or(0);
-            } else if key.starts_with(b"GNU.sparse.") {
-                return Err(self.broken("sparse files in pax form are not supported"));
             }
         }
         Ok(())
     }
 
     fn node(
-        &self,
+        &mut self,
         entry: &mut tar::Entry<'_, impl Read>,
         kind: EntryType,
         meta: Meta,
+        sparse: Option<Sparse>,
     ) -> Result<Node, Error> {
+        let is_file = matches!(kind, EntryType::Regular | EntryType::Continuous);
+        if let Some(sparse) = sparse.filter(|_| is_file) {
+            let size = sparse.size;
+            let content = self.spooled(size, |out| sparse.unpack(entry, out))?;
+            return Ok(Node::file(meta, content));
+        }
         Ok(match kind {
             EntryType::Directory => Node::dir(meta),
             // As tar(1) of old marked folders.
             EntryType::Regular if self.raw.ends_with(b"/") => Node::dir(meta),
             EntryType::Regular | EntryType::Continuous => Node::file(meta, self.content(entry)?),
-            EntryType::GNUSparse => Node::file(meta, self.spooled(entry)?),
+            EntryType::GNUSparse => {
+                let size = entry.size();
+                let copy = |out: &mut Spool| io::copy(entry, out).map(drop);
+                Node::file(meta, self.spooled(size, copy)?)
+            }
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default();
                 if target.is_empty() || target.contains(&0) || target.len() > path::PATH_MAX {
@@ -364,9 +432,21 @@ impl One<'_> {
     }
 
     /// A sparse file has no range of its own in the layer.
-    fn spooled(&self, entry: &mut tar::Entry<'_, impl Read>) -> Result<Content, Error> {
-        let mut file = tempfile::tempfile_in(self.spool).map_err(|e| self.broken(e))?;
-        let len = io::copy(entry, &mut file).map_err(|e| self.broken(e))?;
+    fn spooled(
+        &mut self,
+        size: u64,
+        fill: impl FnOnce(&mut Spool) -> io::Result<()>,
+    ) -> Result<Content, Error> {
+        *self.left = self.left.checked_sub(size).ok_or_else(|| {
+            self.broken(format!(
+                "the sparse files of the layer are larger than {MAX_SPARSE} bytes together, which \
+                 is refused"
+            ))
+        })?;
+        let mut out = Spool::new(self.spool, size).map_err(|e| self.broken(e))?;
+        fill(&mut out).map_err(|e| self.broken(e))?;
+        let file = out.finish().map_err(|e| self.broken(e))?;
+        let len = file.metadata().map_err(|e| self.broken(e))?.len();
         Ok(Content::Range {
             file: Arc::new(file),
             offset: 0,
@@ -392,16 +472,26 @@ struct Part<'a> {
     start: u64,
     at: u64,
     len: u64,
+    /// So many bytes may still be read.
+    budget: Option<&'a Cell<u64>>,
 }
 
 impl Read for Part<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.budget.is_some_and(|budget| budget.get() == 0) {
+            let what = "the headers of an entry are longer than";
+            let what = format!("{what} {MAX_HEADERS} bytes, which is refused");
+            return Err(io::Error::other(what));
+        }
         let left = self.len.saturating_sub(self.at);
         let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let n = self
             .file
             .read_at(&mut buffer[..want], self.start + self.at)?;
         self.at += n as u64;
+        if let Some(budget) = self.budget {
+            budget.set(budget.get().saturating_sub(n as u64));
+        }
         Ok(n)
     }
 }

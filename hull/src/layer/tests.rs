@@ -291,6 +291,250 @@ fn a_sparse_file_of_gnu_tar_is_whole() {
     assert!(matches!(content, Content::Range { .. }));
 }
 
+/// A folder as GNU tar writes it.
+fn by_gnu_tar(dir: &Path, options: &[&str]) -> Vec<u8> {
+    let tar = std::process::Command::new("tar")
+        .args(options)
+        .args(["--sort=name", "-cf", "-", "-C"])
+        .arg(dir)
+        .arg(".")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&tar.stderr);
+    assert!(tar.status.success(), "{errors}");
+    tar.stdout
+}
+
+#[test]
+fn every_form_of_gnu_tar_is_read() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let long = format!("{}/{}", "d".repeat(150), "f".repeat(200));
+    std::fs::create_dir(dir.path().join(&long[..150])).unwrap();
+    std::fs::write(dir.path().join(&long), "long").unwrap();
+    let odd = std::ffi::OsStr::from_bytes(b"odd-\xff\xfe");
+    std::fs::write(dir.path().join(odd), "odd").unwrap();
+    std::os::unix::fs::symlink("t".repeat(200), dir.path().join("link")).unwrap();
+    std::fs::hard_link(dir.path().join(odd), dir.path().join("z")).unwrap();
+    for format in ["--format=gnu", "--format=posix", "--format=oldgnu"] {
+        let options = [format, "--owner=u:3000000", "--group=g:4000000"];
+        let tar = by_gnu_tar(dir.path(), &options);
+        let mut tree = Tree::new();
+        layer(&tar).apply(&mut tree, &std::env::temp_dir()).unwrap();
+        assert_eq!(text(&tree, &long).unwrap(), "long", "{format}");
+        let (Some(Node::Leaf(one)), Some(Node::Leaf(two))) =
+            (tree.get(odd.as_bytes()), tree.get("z"))
+        else {
+            panic!("not there");
+        };
+        assert!(Arc::ptr_eq(one, two), "{format}");
+        assert_eq!(
+            (one.meta.uid, one.meta.gid),
+            (3_000_000, 4_000_000),
+            "{format}"
+        );
+        let link = tree.get("link").unwrap().as_symlink().unwrap();
+        assert_eq!(link.len(), 200, "{format}");
+    }
+}
+
+#[test]
+fn a_sparse_file_in_any_pax_form_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = format!("{}/sparse", "d".repeat(120));
+    std::fs::create_dir(dir.path().join(&name[..120])).unwrap();
+    let sparse = std::fs::File::create(dir.path().join(&name)).unwrap();
+    // Larger than a header's field has room for.
+    let size = (9 << 30) + 7;
+    sparse.set_len(size).unwrap();
+    let places = [
+        (0, &b"begin"[..]),
+        (1 << 20, b"middle"),
+        (9 << 30, b"the end"),
+    ];
+    for (offset, bytes) in places {
+        std::os::unix::fs::FileExt::write_at(&sparse, bytes, offset).unwrap();
+    }
+    for version in ["0.0", "0.1", "1.0"] {
+        let version = format!("--sparse-version={version}");
+        let tar = by_gnu_tar(dir.path(), &["--format=posix", "-S", &version]);
+        let mut tree = Tree::new();
+        layer(&tar).apply(&mut tree, &std::env::temp_dir()).unwrap();
+        let content = tree.get(&name).unwrap().as_file().unwrap();
+        assert_eq!(content.len(), size, "{version}");
+        let Content::Range { file, .. } = content else {
+            panic!("not in a file");
+        };
+        for (offset, bytes) in places {
+            let mut found = vec![0; bytes.len() + 1];
+            let n = std::os::unix::fs::FileExt::read_at(&**file, &mut found, offset).unwrap();
+            assert_eq!(&found[..bytes.len()], bytes, "{version}");
+            assert!(n == bytes.len() || found[bytes.len()] == 0, "{version}");
+        }
+        let blocks = std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap());
+        assert!(blocks * 512 < 2 << 20, "{version}: {blocks} blocks");
+    }
+}
+
+/// An entry with pax records before it.
+fn with_records(records: &[(&str, &[u8])], entry: &Entry) -> Vec<u8> {
+    let mut tar = Builder::new(Vec::new());
+    tar.append_pax_extensions(records.iter().copied()).unwrap();
+    let mut bytes = tar.into_inner().unwrap();
+    bytes.truncate(bytes.len() - 1024);
+    bytes.extend(self::tar(std::slice::from_ref(entry)));
+    bytes
+}
+
+#[test]
+fn sparse_files_that_lie_are_refused() {
+    let file = file("lies", "0123456789");
+    for records in [
+        &[("GNU.sparse.map", &b"0,11"[..]), ("GNU.sparse.size", b"20")][..],
+        &[("GNU.sparse.map", b"0,5,3,5"), ("GNU.sparse.size", b"20")],
+        &[("GNU.sparse.map", b"15,10"), ("GNU.sparse.size", b"20")],
+        &[
+            ("GNU.sparse.map", b"18446744073709551615,10"),
+            ("GNU.sparse.size", b"20"),
+        ],
+        &[("GNU.sparse.map", b"0"), ("GNU.sparse.size", b"20")],
+        &[("GNU.sparse.map", b"0,x"), ("GNU.sparse.size", b"20")],
+        &[("GNU.sparse.major", b"1"), ("GNU.sparse.realsize", b"20")],
+        &[("GNU.sparse.new", b"1")],
+        &[
+            ("GNU.sparse.map", b"0,10"),
+            ("GNU.sparse.size", b"1152921504606846976"),
+        ],
+    ] {
+        let bytes = with_records(records, &file);
+        let error = layer(&bytes).apply(&mut Tree::new(), &std::env::temp_dir());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("sparse") && !error.contains('\n'), "{error}");
+    }
+    let records: &[(&str, &[u8])] = &[
+        ("GNU.sparse.map", b"2,10"),
+        ("GNU.sparse.size", b"20"),
+        ("GNU.sparse.name", b"../evil"),
+    ];
+    let bytes = with_records(records, &file);
+    let error = layer(&bytes).apply(&mut Tree::new(), &std::env::temp_dir());
+    assert!(error.unwrap_err().to_string().contains("\"../evil\""));
+    let mut tree = Tree::new();
+    layer(&with_records(&records[..2], &file))
+        .apply(&mut tree, &std::env::temp_dir())
+        .unwrap();
+    let expected = format!("\0\0{}\0\0\0\0\0\0\0\0", "0123456789");
+    assert_eq!(text(&tree, "lies").unwrap(), expected);
+}
+
+#[test]
+fn a_hundred_gigabytes_of_zeros_are_refused_by_name() {
+    let zeros = vec![0; 64 << 20];
+    let mut one = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    for _ in 0..16 {
+        one.write_all(&zeros).unwrap();
+    }
+    let gigabyte = one.finish().unwrap();
+    let hundred: Vec<u8> = gigabyte.repeat(100);
+    let error = layer(&hundred).apply(&mut Tree::new(), &std::env::temp_dir());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("layer test: it unpacks to more than 1073741824 bytes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_would_fill_the_memory_is_refused() {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::GNULongName);
+    header.set_size(1 << 30);
+    header.set_cksum();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.set_len(2 << 30).unwrap();
+    let layer = Layer {
+        file: Arc::new(file),
+        len: 2 << 30,
+        ..layer(b"")
+    };
+    let error = layer.apply(&mut Tree::new(), &std::env::temp_dir());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("headers of an entry are longer"), "{error}");
+}
+
+#[test]
+fn a_huge_file_is_a_part_of_its_layer() {
+    let size = 9u64 << 30;
+    let mut header = Header::new_gnu();
+    header.set_path("huge").unwrap();
+    header.set_mode(0o644);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(header.as_bytes()).unwrap();
+    file.set_len(size + 2048).unwrap();
+    let layer = Layer {
+        file: Arc::new(file),
+        len: size + 2048,
+        ..layer(b"")
+    };
+    let mut tree = Tree::new();
+    layer.apply(&mut tree, &std::env::temp_dir()).unwrap();
+    assert_eq!(tree.get("huge").unwrap().as_file().unwrap().len(), size);
+}
+
+#[test]
+fn links_that_change_on_the_way_do_not_lead_out() {
+    for entries in [
+        // A folder that becomes a link between two of its files.
+        &[
+            dir("d"),
+            file("d/a", "1"),
+            symlink("d", "/etc"),
+            file("d/passwd", "2"),
+        ][..],
+        &[
+            symlink("d", "e"),
+            symlink("e", "/etc"),
+            file("d/passwd", "2"),
+        ],
+        &[
+            dir("etc"),
+            symlink("d", "/etc"),
+            hard_link("h", "d"),
+            file("h/passwd", "2"),
+        ],
+        &[symlink("d", "/etc/passwd"), file("d", "2")],
+    ] {
+        let mut tree = Tree::new();
+        // Taken or refused, all of it is inside.
+        if apply(&mut tree, entries).is_ok() {
+            let all = names(&tree);
+            assert!(
+                all.iter()
+                    .all(|n| n == "d" || n == "e" || n == "h" || n.starts_with("etc"))
+            );
+        }
+    }
+    for entries in [
+        &[
+            symlink("d", "../.."),
+            dir("d"),
+            symlink("d", "../.."),
+            file("d/x", ""),
+        ][..],
+        &[symlink("a", "b"), symlink("b", "a"), file("a/x", "")],
+        &[symlink("up", "a/../../.."), dir("a"), file("up/x", "")],
+    ] {
+        let error = apply(&mut Tree::new(), entries).unwrap_err().to_string();
+        assert!(error.contains("/x"), "{error}");
+    }
+}
+
 /// Entries over few names, so that layers meet.
 fn entries() -> impl Strategy<Value = Vec<Entry>> {
     let path = "(\\.wh\\.)?[ab](/(\\.wh\\.)?[ab]){0,2}";

@@ -94,6 +94,15 @@ impl QemuCommand {
     }
 }
 
+/// Where the kernel lies that is built with `path`, if one is.
+#[must_use]
+pub fn kernel_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut endings = ROOT_DISKS.iter().chain(&[".iso"]);
+    let ending = endings.find(|ending| name.ends_with(**ending));
+    with_ending(&strip(path, ending.unwrap_or(&"")), "-kernel")
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Media {
     Disk(DriveFormat),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
+pub use built::kernel_beside;
 pub use kvm::Kvm;
 
 use crate::arch::Arch;
@@ -31,6 +32,7 @@ pub struct QemuCommand {
     drives: Vec<Drive>,
     cd: Option<PathBuf>,
     monitor: Option<PathBuf>,
+    reboots: bool,
     extra: Vec<OsString>,
 }
 
@@ -178,6 +180,7 @@ impl QemuCommand {
             drives: Vec::new(),
             cd: None,
             monitor: None,
+            reboots: false,
             extra: Vec::new(),
         }
     }
@@ -295,6 +298,13 @@ impl QemuCommand {
         self
     }
 
+    /// A reboot of the guest is one; without this it ends QEMU.
+    #[must_use]
+    pub fn reboots(mut self) -> Self {
+        self.reboots = true;
+        self
+    }
+
     /// Words for QEMU that this type has no name for.
     #[must_use]
     pub fn extra(mut self, words: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
@@ -353,8 +363,9 @@ impl QemuCommand {
         };
         args.option("-m", self.memory_mib.to_string())
             .option("-smp", self.cpus.to_string());
-        for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
-            args.flag(flag);
+        args.flag("-nodefaults").flag("-no-user-config");
+        if !self.reboots {
+            args.flag("-no-reboot");
         }
         args.option("-display", "none");
     }

@@ -235,7 +235,7 @@ pub fn to_oci(digest: Digest) -> oci_spec::image::Digest {
 ///
 /// # Errors
 /// It is not what it should be.
-pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, Error> {
+pub(crate) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|source| Error::Json {
         path: path.to_owned(),
         source,
@@ -261,7 +261,8 @@ pub(super) fn read_small(from: impl Read, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn is_index(kind: &MediaType) -> bool {
+/// Whether a descriptor's type is that of a list of images.
+pub(crate) fn is_index(kind: &MediaType) -> bool {
     match kind {
         MediaType::ImageIndex => true,
         other => other.to_string() == "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -269,7 +270,7 @@ fn is_index(kind: &MediaType) -> bool {
 }
 
 /// Whether a manifest may be for `arch`: it says so, or says nothing.
-fn is_for(descriptor: &Descriptor, arch: Arch) -> bool {
+pub(crate) fn is_for(descriptor: &Descriptor, arch: Arch) -> bool {
     descriptor.platform().as_ref().is_none_or(|platform| {
         platform.architecture().to_string() == arch.oci() && platform.os().to_string() == "linux"
     })

@@ -1,9 +1,10 @@
-//! Where an image comes from: a name in the local store, `oci:DIR[:TAG]`,
-//! `docker-archive:FILE` or `dir:DIR`.
+//! Where an image comes from: a name in the local store or in a registry,
+//! `oci:DIR[:TAG]`, `docker-archive:FILE` or `dir:DIR`.
 
 mod archive;
 pub mod image;
 pub mod layout;
+mod remote;
 
 use std::fmt;
 use std::io;
@@ -14,11 +15,15 @@ use oci_spec::image::{ImageConfiguration, ImageConfigurationBuilder, Os};
 
 pub use image::{Image, Manifest, Rootfs};
 use layout::Layout;
+pub use remote::Remote;
 
 use crate::arch::Arch;
 use crate::digest::Digest;
 use crate::layer;
+use crate::lock;
 use crate::reference::{BadReference, Reference};
+use crate::registry;
+use crate::signature;
 use crate::store::Store;
 use crate::tree::scan;
 
@@ -28,8 +33,8 @@ pub enum Error {
     /// Nothing of this name and architecture.
     #[error(
         "image {name:?} for {arch} is not in the store {store}{hint}; bring it there with \
-         `hull image import {name} FROM`, FROM being oci:DIR[:TAG], docker-archive:FILE or \
-         dir:DIR (pulling from a registry is not in this version)"
+         `hull image pull {name}` from a registry, or with `hull image import {name} FROM`, FROM \
+         being oci:DIR[:TAG], docker-archive:FILE or dir:DIR"
     )]
     NotFound {
         /// As it was asked for.
@@ -41,6 +46,27 @@ pub enum Error {
         /// What is there of that name, if anything.
         hint: String,
     },
+    /// Nor does a registry give it.
+    #[error("image {name:?} for {arch} is not in the store{hint}; {source}")]
+    NotPulled {
+        /// As it was asked for.
+        name: String,
+        /// For which architecture.
+        arch: Arch,
+        /// What is there of that name, if anything.
+        hint: String,
+        /// Why.
+        source: Box<registry::Error>,
+    },
+    /// A registry that was to be asked again does not answer as it should.
+    #[error(transparent)]
+    Registry(Box<registry::Error>),
+    /// The lock file does not say which image is meant.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The policy does not take it.
+    #[error(transparent)]
+    Policy(#[from] signature::Error),
     /// The text names no image.
     #[error(transparent)]
     Name(#[from] BadReference),
@@ -159,14 +185,8 @@ impl FromStr for Source {
             Ok(PathBuf::from(path))
         };
         if let Some(rest) = text.strip_prefix("oci:") {
-            // A tag has no slash, and a layout's folder exists.
-            let (dir, tag) = match rest.rsplit_once(':') {
-                Some((dir, tag)) if !tag.contains('/') && !Path::new(rest).exists() => {
-                    (dir, Some(tag.to_owned()))
-                }
-                _ => (rest, None),
-            };
-            let dir = place(dir)?;
+            let (dir, tag) = layout_and_tag(rest);
+            let (dir, tag) = (place(dir)?, tag.map(str::to_owned));
             return Ok(Self::Oci { dir, tag });
         }
         if let Some(rest) = text.strip_prefix("docker-archive:") {
@@ -176,6 +196,24 @@ impl FromStr for Source {
             return Ok(Self::Dir(place(rest)?));
         }
         Ok(Self::Name(text.parse()?))
+    }
+}
+
+/// `DIR[:TAG]` in its parts. Both may have colons (a tag may be a whole
+/// reference), so the folder is the longest text before a colon that is one.
+fn layout_and_tag(text: &str) -> (&str, Option<&str>) {
+    let split = |at| (&text[..at], Some(&text[at + 1..]));
+    if Path::new(text).exists() {
+        return (text, None);
+    }
+    let mut colons = text.rmatch_indices(':').map(|(at, _)| at);
+    if let Some(at) = colons.find(|&at| Path::new(&text[..at]).is_dir()) {
+        return split(at);
+    }
+    // There is no folder: the error is to name what was most likely meant.
+    match text.rfind(':') {
+        Some(at) if !text[at..].contains('/') => split(at),
+        _ => (text, None),
     }
 }
 
@@ -200,19 +238,42 @@ pub struct Finder<'a> {
     pub arch: Arch,
     /// A folder for nameless files.
     pub spool: &'a Path,
+    /// What is done about an image that is not in the store; `None`: it is
+    /// missing.
+    pub remote: Option<&'a Remote>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    /// Finds what is on this machine.
+    #[must_use]
+    pub fn local(store: &'a Store, arch: Arch, spool: &'a Path) -> Self {
+        Self {
+            store,
+            arch,
+            spool,
+            remote: None,
+        }
+    }
+
     /// The image that `text` names.
     ///
     /// # Errors
     /// It is not there, broken, or for another architecture.
     pub fn find(&self, text: &str) -> Result<Image, Error> {
         match text.parse()? {
-            Source::Name(reference) => self.in_store(text, &reference),
-            Source::Oci { dir, tag } => self.in_layout(text, dir, tag.as_deref()),
-            Source::DockerArchive(path) => archive::open(text, &path, self.arch, self.spool),
-            Source::Dir(path) => self.folder(text, &path),
+            Source::Name(reference) => self.named(text, &reference),
+            Source::Oci { dir, tag } => {
+                self.admit_place("oci", &dir)?;
+                self.in_layout(text, dir, tag.as_deref())
+            }
+            Source::DockerArchive(path) => {
+                self.admit_place("docker-archive", &path)?;
+                archive::open(text, &path, self.arch, self.spool)
+            }
+            Source::Dir(path) => {
+                self.admit_place("dir", &path)?;
+                self.folder(text, &path)
+            }
         }
     }
 
@@ -220,16 +281,20 @@ impl Finder<'_> {
         if let Some(image) = self.store.find(name, reference, self.arch)? {
             return Ok(image);
         }
-        let others = self.store.arches(reference)?;
         Err(Error::NotFound {
             name: name.to_owned(),
             arch: self.arch,
             store: self.store.dir().to_owned(),
-            hint: match others.as_slice() {
-                [] => String::new(),
-                others => format!(" (only for {})", others.join(", ")),
-            },
+            hint: self.hint(reference),
         })
+    }
+
+    /// For which other architectures the store has an image, for an error.
+    fn hint(&self, reference: &Reference) -> String {
+        match self.store.arches(reference).unwrap_or_default().as_slice() {
+            [] => String::new(),
+            others => format!(" (only for {})", others.join(", ")),
+        }
     }
 
     fn in_layout(&self, name: &str, dir: PathBuf, tag: Option<&str>) -> Result<Image, Error> {

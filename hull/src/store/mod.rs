@@ -6,6 +6,8 @@
 //! `index.lock` is held while the index is read and replaced. Readers take
 //! `gc.lock` shared until they have opened what they need.
 
+mod adding;
+mod check;
 mod write;
 
 use std::fs::File;
@@ -20,6 +22,12 @@ use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::source::layout::{self, Layout};
 use crate::source::{self, Image};
+
+pub use adding::{Adding, Partial};
+pub use check::Freed;
+
+/// The annotation that tells by which index of a registry a manifest came.
+const FROM_INDEX: &str = "org.hullkit.from-index";
 
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -176,14 +184,22 @@ impl Store {
     }
 
     fn listed(&self, descriptor: &Descriptor) -> Result<Listed, Error> {
+        let size = self.parts(descriptor)?.values().sum();
+        Ok(Listed {
+            size,
+            ..self.listed_in_any_state(descriptor)?
+        })
+    }
+
+    /// Without a size: that of a broken image cannot be told.
+    fn listed_in_any_state(&self, descriptor: &Descriptor) -> Result<Listed, Error> {
         let digest = layout::sha256(descriptor)?;
-        let size = self.parts(descriptor)?.iter().map(|part| part.1).sum();
         let name = name_of(descriptor);
         Ok(Listed {
             name: name.map_or_else(|| digest.to_string(), |name| name.familiar()),
             arch: arch_of(descriptor),
             digest,
-            size,
+            size: 0,
         })
     }
 
@@ -213,10 +229,18 @@ fn means(descriptor: &Descriptor, reference: &Reference) -> bool {
     };
     match reference.digest() {
         Some(digest) => {
-            name.same_repository(reference) && layout::sha256(descriptor).is_ok_and(|d| d == digest)
+            let of_manifest = || layout::sha256(descriptor).is_ok_and(|d| d == digest);
+            name.same_repository(reference)
+                && (of_manifest() || from_index(descriptor) == Some(digest))
         }
         None => name == *reference,
     }
+}
+
+/// The index of a registry that led to a manifest.
+fn from_index(descriptor: &Descriptor) -> Option<Digest> {
+    let annotations = descriptor.annotations().as_ref()?;
+    annotations.get(FROM_INDEX)?.parse().ok()
 }
 
 fn name_of(descriptor: &Descriptor) -> Option<Reference> {

@@ -1,6 +1,6 @@
 //! What changes the store: adding, removing, collecting what nobody names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use oci_spec::image::{
     ImageIndexBuilder, ImageManifestBuilder, MediaType, Os, PlatformBuilder, RootFsBuilder,
 };
 
-use super::{Error, Listed, Store, arch_of, means};
+use super::{Error, FROM_INDEX, Freed, Listed, Store, arch_of, means, name_of};
 use crate::arch::Arch;
 use crate::atomic::{self, NewFile};
 use crate::digest::{Digest, Hashing};
@@ -24,7 +24,7 @@ use crate::tree::Tree;
 
 /// A blob that was stored.
 #[derive(Clone, Copy, Debug)]
-struct Blob {
+pub(super) struct Blob {
     digest: Digest,
     len: u64,
 }
@@ -90,7 +90,7 @@ impl Store {
             None => self.put_parts(name, arch, &image.raw_config, &blobs),
             Some(manifest) => {
                 self.put_bytes(&image.raw_config)?;
-                self.put_manifest(name, arch, manifest)
+                self.put_manifest(name, arch, manifest, None)
             }
         }
     }
@@ -112,7 +112,7 @@ impl Store {
                 let meant = arch.is_none_or(|arch| arch.oci() == arch_of(manifest))
                     && means(manifest, name);
                 if meant {
-                    removed.push(self.listed(manifest)?);
+                    removed.push(self.listed_in_any_state(manifest)?);
                 } else {
                     kept.push(manifest.clone());
                 }
@@ -127,7 +127,9 @@ impl Store {
         Ok(removed)
     }
 
-    fn not_found(&self, name: &Reference) -> Error {
+    /// The error that there is no such image.
+    #[must_use]
+    pub fn not_found(&self, name: &Reference) -> Error {
         Error::NotFound {
             name: name.familiar(),
             store: self.dir().to_owned(),
@@ -135,23 +137,20 @@ impl Store {
     }
 
     /// Removes the blobs that no image needs, and what killed programs left.
-    fn collect(&self) -> Result<(), Error> {
+    pub(super) fn collect(&self) -> Result<Freed, Error> {
+        let mut freed = Freed::default();
         let mut needed = BTreeSet::new();
         let index = self.layout.index()?.unwrap_or_default();
         for manifest in index.manifests() {
             needed.insert(sha256(manifest)?.hex());
             needed.extend(self.parts(manifest)?.iter().map(|part| part.0.hex()));
         }
-        let dir = self.dir().join("blobs/sha256");
-        for entry in dir.read_dir().map_err(io("reading", &dir))? {
-            let entry = entry.map_err(io("reading", &dir))?;
-            let name = entry.file_name();
-            if name.to_str().is_none_or(|name| !needed.contains(name)) {
-                let path = entry.path();
-                std::fs::remove_file(&path).map_err(io("removing", &path))?;
+        for dir in [self.dir().join("blobs/sha256"), self.signatures()] {
+            if dir.exists() {
+                freed.all_but(&needed, &dir)?;
             }
         }
-        Ok(())
+        Ok(freed)
     }
 
     /// The configuration and the layers of the image that `descriptor` is the
@@ -194,7 +193,7 @@ impl Store {
         }
     }
 
-    fn put_bytes(&self, bytes: &[u8]) -> Result<Blob, Error> {
+    pub(super) fn put_bytes(&self, bytes: &[u8]) -> Result<Blob, Error> {
         let digest = Digest::of(bytes);
         let path = self.layout.blob(digest);
         if !path.exists() {
@@ -253,7 +252,7 @@ impl Store {
             media_type: MediaType::ImageManifest.to_string(),
             bytes,
         };
-        self.put_manifest(name, arch, &manifest)
+        self.put_manifest(name, arch, &manifest, None)
     }
 
     /// A stored layer's descriptor, its compression told by its first bytes.
@@ -268,12 +267,13 @@ impl Store {
     }
 
     /// Stores a manifest, and puts it into the index in place of what had this
-    /// name and architecture.
-    fn put_manifest(
+    /// name and architecture. `from` is the index of the registry that led to it.
+    pub(super) fn put_manifest(
         &self,
         name: &Reference,
         arch: Arch,
         manifest: &Manifest,
+        from: Option<Digest>,
     ) -> Result<Digest, Error> {
         let blob = self.put_bytes(&manifest.bytes)?;
         let platform = PlatformBuilder::default()
@@ -281,17 +281,20 @@ impl Store {
             .os(Os::Linux)
             .build()
             .map_err(broken(name))?;
+        let mut annotations = HashMap::from([(REF_NAME.to_owned(), name.to_string())]);
+        annotations.extend(from.map(|index| (FROM_INDEX.to_owned(), index.to_string())));
         let descriptor = DescriptorBuilder::default()
             .media_type(manifest.media_type.as_str())
             .digest(source::layout::to_oci(manifest.digest))
             .size(blob.len)
             .platform(platform)
-            .annotations([(REF_NAME.to_owned(), name.to_string())])
+            .annotations(annotations)
             .build()
             .map_err(broken(name))?;
         self.change_index(|index| {
             let mut manifests = index.manifests().clone();
-            manifests.retain(|old| !(means(old, name) && arch_of(old) == arch.oci()));
+            let same = |old: &Descriptor| name_of(old).as_ref() == Some(name);
+            manifests.retain(|old| !(same(old) && arch_of(old) == arch.oci()));
             manifests.push(descriptor);
             manifests.sort_by_key(|m| {
                 (
@@ -321,7 +324,7 @@ impl Store {
     }
 
     /// Makes the layout where it lacks, and holds its blobs.
-    fn lock(&self, how: FlockArg) -> Result<Flock<File>, Error> {
+    pub(super) fn lock(&self, how: FlockArg) -> Result<Flock<File>, Error> {
         let blobs = self.dir().join("blobs/sha256");
         std::fs::create_dir_all(&blobs).map_err(io("making", &blobs))?;
         let lock = flock(&self.gc_lock(), how)?;
@@ -348,10 +351,12 @@ fn describe(kind: MediaType, blob: Blob) -> Descriptor {
     Descriptor::new(kind, blob.len, source::layout::to_oci(blob.digest))
 }
 
-fn flock(path: &Path, how: FlockArg) -> Result<Flock<File>, Error> {
+/// Opens a file, which is made if need be, and locks it.
+pub(super) fn flock(path: &Path, how: FlockArg) -> Result<Flock<File>, Error> {
     let file = File::options()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
         .open(path)
         .map_err(io("opening", path))?;
@@ -373,7 +378,7 @@ fn copy(layer: &Layer, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |source| Error::Io {
         doing,

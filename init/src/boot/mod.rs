@@ -6,7 +6,7 @@
 
 mod clock;
 mod console;
-mod disk;
+mod disks;
 mod hostname;
 mod limits;
 mod memory;
@@ -14,6 +14,7 @@ mod modules;
 mod mounts;
 mod resolv;
 mod root;
+mod root_disk;
 mod volumes;
 
 use std::fmt::Display;
@@ -48,7 +49,7 @@ impl Booted {
 /// There is no whole system.
 pub fn find_system() -> Result<(), Error> {
     memory::check()?;
-    disk::enter()
+    root_disk::enter()
 }
 
 /// Makes the machine usable.
@@ -65,6 +66,7 @@ pub fn run() -> Booted {
     // 3. What the hardware needs.
     read_cmdline(&mut booted);
     modules::run(&mut booted);
+    booted.note("disks", disks::name());
     // 4. Settings.
     settings(&mut booted);
     volumes::mount_all(&mut booted);
