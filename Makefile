@@ -71,6 +71,7 @@ endif
 endef
 $(foreach arch,$(ARCHES),$(foreach name,dhcp sysctl getty,$(eval $(call package,$(name),services/$(name),$(arch),$(name)))))
 $(foreach arch,$(ARCHES),$(eval $(call package,redis,examples/redis,$(arch),)))
+$(foreach arch,$(ARCHES),$(eval $(call package,efi-stub,boot/efi-stub,$(arch),)))
 
 .PHONY: images-minimal
 images-minimal: $(STAMPS)/kernel-6.12-$(ARCH) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(ARCH))
@@ -79,7 +80,7 @@ images-minimal: $(STAMPS)/kernel-6.12-$(ARCH) $(foreach n,dhcp sysctl getty,$(ST
 redis: $(ARCHES:%=$(STAMPS)/package-redis-%) ## Debian's redis-server as the image hullkit/redis
 
 .PHONY: images
-images: redis $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$(a)) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(a))) ## every image that examples and tests use
+images: redis $(ARCHES:%=$(STAMPS)/package-efi-stub-%) $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$(a)) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(a))) ## every image that examples and tests use
 
 # ---- the main job ------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 #   build/deps.sh build|run|test
 #
 # build: a C compiler, and Rust's standard library for the other architecture
-# run:   build, and QEMU for both architectures
+# run:   build, and QEMU and EFI for both architectures
 # test:  run, and the real peers that the tests talk to
 #
 # With everything in place it does nothing and needs no rights. Otherwise it
@@ -50,6 +50,9 @@ need_run() {
     need_build
     has qemu-system-x86_64 || backports+=(qemu-system-x86)
     has qemu-system-aarch64 || backports+=(qemu-system-arm)
+    # EFI for both.
+    [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || [ -e /usr/share/edk2/x64/OVMF_CODE.4m.fd ] || packages+=(ovmf)
+    [ -e /usr/share/AAVMF/AAVMF_CODE.fd ] || [ -e /usr/share/edk2/aarch64/QEMU_CODE.fd ] || packages+=(qemu-efi-aarch64)
     # qemu-system-x86's network boot ROMs; a recommendation, not a dependency.
     [ -e /usr/share/qemu/efi-virtio.rom ] || [ -e /usr/lib/ipxe/qemu/efi-virtio.rom ] || backports+=(ipxe-qemu)
 }
@@ -65,6 +68,14 @@ need_test() {
     has mkfs.ext4 || packages+=(e2fsprogs)
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
+    # What the formats' own tools say of what hull writes.
+    has qemu-img || backports+=(qemu-utils)
+    has unsquashfs || packages+=(squashfs-tools)
+    has fsck.erofs || packages+=(erofs-utils)
+    has fsck.fat || packages+=(dosfstools)
+    has mtype || packages+=(mtools)
+    has sgdisk || packages+=(gdisk)
+    has xorriso || packages+=(xorriso)
     [ -x /bin/busybox ] || packages+=(busybox-static)
     has newuidmap || packages+=(uidmap)
     [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)

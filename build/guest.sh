@@ -58,6 +58,13 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$top/target}/guest-$arch
 cargo build --locked --profile guest --target "$target" "${packages[@]}"
 
 mkdir -p "out/guest/$arch"
+if [ "$arch" = x86_64 ]; then
+    # What a BIOS starts: assembler only, an object file (boot/bios).
+    "${RUSTC:-rustc}" --edition 2024 --crate-type lib --emit obj --target "$target" -C panic=abort \
+        -C codegen-units=1 -o "$CARGO_TARGET_DIR/bios-loader.o" boot/bios/loader.rs
+    cmp -s "$CARGO_TARGET_DIR/bios-loader.o" out/guest/x86_64/bios-loader.o ||
+        install -m 644 "$CARGO_TARGET_DIR/bios-loader.o" out/guest/x86_64/bios-loader.o
+fi
 for program in "${programs[@]}"; do
     name=${program#* }
     # An unchanged file keeps its time, so that nothing after it is redone.

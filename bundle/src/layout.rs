@@ -73,6 +73,11 @@ pub const UPPER: &str = "upper";
 /// The overlay's work folder, below [`TMP`].
 pub const WORK: &str = "work";
 
+/// The first file of an initrd: the memory that it needs, in MiB.
+pub const INITRD_BEGIN: &str = "/begin.hullkit";
+/// The last file of an initrd: with it, the initrd is whole.
+pub const INITRD_END: &str = "/end.hullkit";
+
 /// PID 1.
 pub const INIT: &str = "/init";
 /// The control client: the same program as [`INIT`] under another name.

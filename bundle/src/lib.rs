@@ -1,10 +1,12 @@
 //! What the builder (`hull`) and the guest (`init`) must agree on, and nothing
-//! else: where things lie in a system image ([`layout`]), what a bundle says
-//! beside its OCI `config.json` ([`runtime`], [`supervision`]), and how a
-//! client talks to PID 1 ([`control`]).
+//! else: where things lie in a system image ([`layout`]), how a root on a disk
+//! is found ([`root`]), what a bundle says beside its OCI `config.json`
+//! ([`runtime`], [`supervision`]), and how a client talks to PID 1
+//! ([`control`]).
 
 pub mod control;
 pub mod layout;
+pub mod root;
 pub mod runtime;
 pub mod supervision;
 

@@ -26,6 +26,8 @@ impl Bench {
         ] {
             bench.write(path, text);
         }
+        bench.write("guest/x86_64/bios-loader.o", loader_object());
+        bench.write("stub/usr/lib/systemd/boot/efi/linuxx64.efi.stub", stub());
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
         header.set_size(3);
@@ -52,7 +54,12 @@ impl Bench {
     }
 
     fn hull(&self) -> Command {
-        let mut hull = Command::new(env!("CARGO_BIN_EXE_hull"));
+        self.hull_by(env!("CARGO_BIN_EXE_hull"))
+    }
+
+    /// A program that runs hull, or hull.
+    fn hull_by(&self, program: &str) -> Command {
+        let mut hull = Command::new(program);
         hull.current_dir(self.0.path())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
@@ -93,7 +100,71 @@ files:
   - {path: etc/motd, contents: hello}
 ";
 
+/// An object file with nothing but the loader's section, as long as that is.
+fn loader_object() -> Vec<u8> {
+    let mut loader = b"HULLBIOS".to_vec();
+    loader.resize(2048, 0);
+    let names = b"\0.hullkit\0.shstrtab\0";
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(16, 0);
+    let (data_at, names_at) = (64_u64, 64 + 2048_u64);
+    let sections_at = (names_at + names.len() as u64).next_multiple_of(8);
+    file.extend([1, 0, 62, 0, 1, 0, 0, 0]);
+    file.extend([0; 16]);
+    file.extend(sections_at.to_le_bytes());
+    file.extend([0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 64, 0, 3, 0, 2, 0]);
+    file.extend(loader);
+    file.extend(names);
+    file.resize(usize::try_from(sections_at).unwrap() + 64, 0);
+    for (name, kind, at, len) in [
+        (1_u32, 1_u32, data_at, 2048_u64),
+        (10, 3, names_at, names.len() as u64),
+    ] {
+        file.extend(name.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        file.extend([0; 16]);
+        file.extend(at.to_le_bytes());
+        file.extend(len.to_le_bytes());
+        file.extend([0; 8]);
+        file.extend([1, 0, 0, 0, 0, 0, 0, 0]);
+        file.extend([0; 8]);
+    }
+    file
+}
+
+/// A program for 64-bit EFI without any section, with room for some.
+fn stub() -> Vec<u8> {
+    let mut file = vec![0; 1024];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &[0x40]);
+    put(0x40, b"PE\0\0\x64\x86");
+    put(0x54, &[240, 0]);
+    put(0x58, &[0x0b, 0x02]);
+    put(0x58 + 32, &4096_u32.to_le_bytes());
+    put(0x58 + 60, &1024_u32.to_le_bytes());
+    file
+}
+
 const BUILD: [&str; 5] = ["build", "--arch", "x86_64", "--format", "kernel+initrd,tar"];
+
+/// All formats, but for those that have a file of the same name as another.
+const ALL: &str = "kernel+initrd,tar-kernel-initrd,kernel+squashfs,kernel+erofs,tar,docker,uki,\
+                   iso-bios,iso-efi,iso-efi-initrd,raw-bios,raw-efi,raw-hybrid,qcow2-bios,\
+                   qcow2-efi,vmdk,dynamic-vhd,gcp,aws";
+
+fn build_all(dir: &str) -> Vec<&str> {
+    let args = [
+        "build",
+        "--arch",
+        "x86_64",
+        "--format",
+        ALL,
+        "--efi-stub",
+        "dir:stub",
+    ];
+    [&args[..], &["--dir", dir, "web.yml"]].concat()
+}
 
 fn build<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&BUILD[..], more].concat()
@@ -115,6 +186,21 @@ fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
         (name, bytes)
     };
     names(dir).into_iter().map(read).collect()
+}
+
+/// Names the files of `dir` that are not as expected, if there are any.
+fn differ(dir: &Path, expected: &[(String, Vec<u8>)], when: &str) {
+    let found = contents(dir);
+    let names =
+        |all: &[(String, Vec<u8>)]| all.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&found), names(expected), "{when}");
+    let other: Vec<_> = found
+        .iter()
+        .zip(expected)
+        .filter(|(found, expected)| found != expected)
+        .map(|(found, _)| &found.0)
+        .collect();
+    assert!(other.is_empty(), "{when}: {other:?}");
 }
 
 /// What `tar -t` says of a tar: name, and what it is linked to.
@@ -184,11 +270,23 @@ fn the_results_have_linuxkits_names_and_layout() {
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     let first = Bench::new();
-    first.ok(&build(&["--dir", "out", "web.yml"]));
+    first.ok(&build_all("out"));
     let expected = contents(&first.path("out"));
 
-    first.ok(&build(&["--dir", "again", "web.yml"]));
-    assert_eq!(contents(&first.path("again")), expected, "a second time");
+    // With one thread: one processor is all that it may use.
+    let mut hull = first.hull_by("taskset");
+    let output = hull
+        .args(["-c", "0"])
+        .arg(env!("CARGO_BIN_EXE_hull"))
+        .args(build_all("again"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    differ(&first.path("again"), &expected, "with one thread");
 
     // Elsewhere, later, under another umask, with other owners and dates.
     let second = Bench::new();
@@ -198,7 +296,7 @@ fn the_same_input_gives_the_same_bytes() {
     let program = second.path("hull");
     std::fs::copy(env!("CARGO_BIN_EXE_hull"), &program).unwrap();
     hull.args(["-c", script, "sh"]).arg(&program);
-    hull.args(build(&["--dir", "out", "web.yml"]))
+    hull.args(build_all("out"))
         .current_dir(second.0.path())
         .env("HULL_STORE", second.path("store"))
         .env("HULL_GUEST", second.path("guest"))
@@ -219,7 +317,128 @@ fn the_same_input_gives_the_same_bytes() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert_eq!(contents(&second.path("out")), expected, "as another user");
+    differ(&second.path("out"), &expected, "as another user");
+}
+
+/// The standard output of one of the formats' own tools.
+fn tool(program: &str, args: &[&str], file: &Path) -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new(program)
+        .args(args)
+        .arg(file)
+        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .output()
+        .unwrap_or_else(|e| panic!("{program} (build/deps.sh test installs it): {e}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{program} {args:?}: {said}{errors}"
+    );
+    said + &errors
+}
+
+#[test]
+fn the_formats_own_tools_find_no_fault() {
+    let bench = Bench::new();
+    bench.ok(&build_all("out"));
+    let out = |ending: &str| bench.path(&format!("out/web{ending}"));
+    for disk in ["-bios.img", "-efi.img", "-hybrid.img", ".raw"] {
+        let said = tool("sgdisk", &["-v"], &out(disk));
+        assert!(said.contains("No problems found"), "{disk}: {said}");
+    }
+    for (format, disk) in [
+        ("qcow2", ".qcow2"),
+        ("qcow2", "-efi.qcow2"),
+        ("vmdk", ".vmdk"),
+    ] {
+        tool("qemu-img", &["check", "-f", format], &out(disk));
+    }
+    tool("qemu-img", &["info", "-f", "vpc"], &out(".vhd"));
+    tool("unsquashfs", &["-lln"], &out("-squashfs.img"));
+    tool("fsck.erofs", &[], &out("-erofs.img"));
+    // The root is mounted from the ISO itself.
+    for (iso, platform) in [
+        (".iso", "BIOS"),
+        ("-efi.iso", "UEFI"),
+        ("-efi-initrd.iso", "UEFI"),
+    ] {
+        let path = out(iso).display().to_string();
+        let args = ["-indev", &path, "-report_el_torito"];
+        let said = tool("xorriso", &args, Path::new("plain"));
+        assert!(
+            said.contains(&format!("1  {platform}  y   none")),
+            "{iso}: {said}"
+        );
+        if iso != "-efi-initrd.iso" {
+            let listed = tool("unsquashfs", &["-lln"], &out(iso));
+            assert!(listed.contains("web/rootfs/bin/httpd"), "{iso}: {listed}");
+        }
+    }
+    // `docker load` reads what hull itself reads.
+    let image = format!("docker-archive:{}", out("-docker.tar").display());
+    bench.ok(&["image", "import", "--arch", "x86_64", "again", &image]);
+    let listed = listed(&out("-initrd.tar"));
+    let names: Vec<_> = listed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["cmdline", "initrd.img", "kernel"]);
+}
+
+#[test]
+fn formats_that_do_not_fit_are_refused() {
+    let bench = Bench::new();
+    for (arch, stub, format, words) in [
+        (
+            "x86_64",
+            "dir:stub",
+            "vhd,dynamic-vhd",
+            "out/web.vhd: two of the formats",
+        ),
+        ("aarch64", "dir:stub", "raw-bios", "raw-bios is for x86_64"),
+        (
+            "x86_64",
+            "dir:web",
+            "uki",
+            "there is no EFI stub (usr/lib/systemd/",
+        ),
+        (
+            "x86_64",
+            "hullkit/efi-stub",
+            "uki",
+            "image \"hullkit/efi-stub\"",
+        ),
+    ] {
+        let said = bench.fails(&[
+            "build",
+            "--arch",
+            arch,
+            "--format",
+            format,
+            "--efi-stub",
+            stub,
+            "--dir",
+            "out",
+            "web.yml",
+        ]);
+        assert!(said.contains(words), "{said}");
+        assert!(!bench.path("out").exists() || names(&bench.path("out")).is_empty());
+    }
+    let mut hull = bench.hull();
+    let output = hull
+        .args(["build", "web.yml"])
+        .env("SOURCE_DATE_EPOCH", "tomorrow")
+        .output();
+    assert_eq!(output.unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn the_least_memory_is_said() {
+    let bench = Bench::new();
+    let output = bench.run(&["build", "--arch", "x86_64", "web.yml"]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        notes.contains("hull: note: web: the initrd needs a machine with at least "),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -343,7 +562,7 @@ fn bad_input_is_one_line_and_writes_nothing() {
         ),
         ("name.yml", "name.yml:1:"),
         ("nodir.yml", "not/there"),
-        ("nokernel.yml", "kernel+initrd needs a kernel"),
+        ("nokernel.yml", "what boots needs a kernel"),
         (
             "binary.yml",
             "binary.yml:1: image \"dir:kernel\" has no file \"vmlinuz\"",

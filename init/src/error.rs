@@ -38,6 +38,17 @@ pub enum Error {
     /// A bundle's `runtime.json` could not be read.
     #[error(transparent)]
     Runtime(#[from] hullkit_bundle::runtime::Error),
+    /// The initrd did not fit into memory.
+    #[error(
+        "the initrd does not fit into the machine's {mebibytes} MiB of memory: \
+         it needs at least {wanted} MiB"
+    )]
+    Memory {
+        /// What there is.
+        mebibytes: u64,
+        /// What there should be.
+        wanted: String,
+    },
     /// A bundle asks for what cannot be.
     #[error("{object}: {reason}")]
     Bundle {

@@ -22,12 +22,21 @@ use crate::{Error, boot, klog, last_resort, plan, shutdown};
 /// milliseconds, is followed by a minimal one.
 const TWICE: u64 = 30_000;
 
-/// Runs the machine. Returns only where `reboot(2)` fails, to a kernel that
-/// then panics.
+/// Runs the machine. Returns only where there is no system to run or where
+/// `reboot(2)` fails, to a kernel that then panics.
 pub fn main(args: &[OsString]) -> ExitCode {
     last_resort::install();
     let end = match Will::parse(args) {
-        None => first_life(),
+        None => match boot::find_system() {
+            Ok(()) => first_life(),
+            // There is nothing to run, and nothing to go down: a kernel panic.
+            Err(error) => {
+                Line::new(Level::Error, "init", "no-system")
+                    .with("error", error)
+                    .write();
+                return ExitCode::FAILURE;
+            }
+        },
         Some(will) => next_life(&will),
     };
     // Nothing is written any more when the power goes.

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use hull::arch::Arch;
-use hull::run::Accel;
+use hull::run::{Accel, Firmware};
 
 use crate::guest::Guest;
 
@@ -80,6 +80,12 @@ pub struct Machine {
     /// Whether the image is the harness's base (kernel and agent) and the
     /// case's YAML; else the YAML alone, as it stands.
     pub base: bool,
+    /// What `hull build` makes of it.
+    pub format: &'static str,
+    /// What boots a disk, where its name does not tell.
+    pub firmware: Option<Firmware>,
+    /// Whether the root's disk is there from the start.
+    pub disk: bool,
 }
 
 impl Machine {
@@ -94,6 +100,9 @@ impl Machine {
         qemu: &[],
         tamper: &[],
         base: true,
+        format: "kernel+initrd",
+        firmware: None,
+        disk: true,
     };
 }
 

@@ -32,6 +32,12 @@ pub struct Event {
 }
 
 impl Event {
+    /// The field as it stands.
+    #[must_use]
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.fields.get(field).map(String::as_str)
+    }
+
     /// The field as a number.
     #[must_use]
     pub fn number(&self, field: &str) -> Option<u64> {

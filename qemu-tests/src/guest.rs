@@ -81,9 +81,10 @@ impl Guest {
         })
     }
 
-    /// The time limit for the way from power-on to the agent.
+    /// The time limit for the way from power-on to the agent, through the
+    /// firmware where it boots.
     fn boot_limit(&self) -> Duration {
-        2 * self.patience()
+        5 * self.patience()
     }
 
     /// Where this guest's files are.

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
 use hull::arch::Arch;
+use hull::output::Format;
 use hull::run::QemuCommand;
 
 use crate::case::{Machine, Target};
@@ -82,7 +83,7 @@ impl Image {
             fs::write(&file, fill_in(target, yaml)?)?;
             files.push(file);
         }
-        let output = hull_build(target.arch, dir, compress, &files)?;
+        let output = hull_build_as(target.arch, dir, machine.format, compress, &files)?;
         if !output.status.success() {
             bail!(
                 "hull build: {}: {}",
@@ -93,7 +94,7 @@ impl Image {
         let image = Self {
             target,
             prefix: dir.join(NAME),
-            command: QemuCommand::of_prefix(target.arch, &dir.join(NAME))?,
+            command: built(target.arch, dir, machine)?,
         };
         image.tamper(machine.tamper)?;
         Ok(image)
@@ -151,16 +152,39 @@ impl Image {
     }
 }
 
+/// QEMU's command line for what was built.
+fn built(arch: Arch, dir: &Path, machine: &Machine) -> Result<QemuCommand> {
+    let format: Format = machine.format.parse()?;
+    // Kernel, initrd and command line are found beside the disk.
+    let beside =
+        |ending: &str| ["-kernel", "-cmdline"].contains(&ending) || ending.ends_with("initrd.img");
+    let mut endings = format.endings().iter();
+    let disk = endings.find(|ending| !beside(ending)).unwrap_or(&"");
+    let path = dir.join(format!("{NAME}{disk}"));
+    let command = QemuCommand::of_built(arch, &path, machine.firmware)?;
+    Ok(if machine.disk {
+        command
+    } else {
+        command.without_drives()
+    })
+}
+
 /// The name of the built files.
 const NAME: &str = "image";
 
-/// Runs `hull build` over `files`, with its default compression or another.
+/// Runs `hull build` over `files`.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn hull_build(
+pub fn hull_build(arch: Arch, dir: &Path, files: &[PathBuf]) -> Result<Output> {
+    hull_build_as(arch, dir, "kernel+initrd", None, files)
+}
+
+/// The same in another format, with the default compression or another.
+fn hull_build_as(
     arch: Arch,
     dir: &Path,
+    format: &str,
     compress: Option<&str>,
     files: &[PathBuf],
 ) -> Result<Output> {
@@ -171,7 +195,8 @@ pub fn hull_build(
         command.args(["--compress", how]);
     }
     command
-        .args(["--name", NAME, "--arch", arch.uname(), "--dir"])
+        .args(["--format", format, "--name", NAME])
+        .args(["--arch", arch.uname(), "--dir"])
         .arg(dir)
         .args(files)
         .env("HULL_STORE", places::store())
@@ -184,7 +209,8 @@ pub fn hull_build(
 
 /// Puts in what a case's YAML leaves open: `@PROBE`, the image of the agent
 /// and the probes; `@KERNEL`, the kernel's tag; `@CONSOLE`, the console's
-/// argument; `@OUT`, the folder of what was built. The YAML `@EXAMPLE NAME` is
+/// argument; `@OUT`, the folder of what was built; `@ZEROSN`, the same image as
+/// `@PROBE` with N MiB of zeros in it. The YAML `@EXAMPLE NAME` is
 /// that file of the examples, as it stands.
 fn fill_in(target: Target, yaml: &str) -> Result<String> {
     if let Some(name) = yaml.strip_prefix("@EXAMPLE ") {
@@ -192,10 +218,19 @@ fn fill_in(target: Target, yaml: &str) -> Result<String> {
         return fs::read_to_string(&file).with_context(|| format!("read {}", file.display()));
     }
     let console = match target.arch {
-        Arch::X86_64 => "console=ttyS0",
+        // On a busy host the kernel's trial of its timer fails, and it panics;
+        // on KVM it does not try either.
+        Arch::X86_64 => "console=ttyS0 no_timer_check",
         Arch::Aarch64 => "console=ttyAMA0",
     };
     let probe = probe_image(target.arch)?;
+    let mut yaml = yaml.to_owned();
+    if let Some(rest) = yaml.split("@ZEROS").nth(1) {
+        let size: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let image = zeros_image(target.arch, size.parse()?)?;
+        let image = format!("dir:{}", image.display());
+        yaml = yaml.replace(&format!("@ZEROS{size}"), &image);
+    }
     Ok(yaml
         .replace("@PROBE", &format!("dir:{}", probe.display()))
         .replace("@KERNEL", target.kernel)
@@ -215,6 +250,17 @@ fn probe_image(arch: Arch) -> Result<PathBuf> {
         make_probe_image(arch, &dir).with_context(|| format!("make {}", dir.display()))?;
         made.push(arch);
     }
+    Ok(dir)
+}
+
+/// The probes' image with a file of zeros, which takes no room on this disk.
+fn zeros_image(arch: Arch, mebibytes: u64) -> Result<PathBuf> {
+    let dir = places::out()
+        .join("qemu-tests/images")
+        .join(format!("zeros{mebibytes}-{arch}"));
+    make_probe_image(arch, &dir).with_context(|| format!("make {}", dir.display()))?;
+    let file = fs::File::create(dir.join("zeros"))?;
+    file.set_len(mebibytes << 20)?;
     Ok(dir)
 }
 

@@ -25,7 +25,7 @@ fn refused(wrong: &Wrong) {
     let out = dir.path().join("out");
     fs::create_dir(&out).unwrap();
 
-    let output = hull_build(Arch::X86_64, &out, None, std::slice::from_ref(&file)).unwrap();
+    let output = hull_build(Arch::X86_64, &out, std::slice::from_ref(&file)).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
@@ -154,7 +154,7 @@ fn two_mistakes_are_two_lines() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("wrong.yml");
     fs::write(&file, "kernell: {}\nservicess: []\n").unwrap();
-    let output = hull_build(Arch::X86_64, dir.path(), None, &[file]).unwrap();
+    let output = hull_build(Arch::X86_64, dir.path(), &[file]).unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr.lines().count(), 2, "{stderr}");
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use hull::layer::{Layer, write_tar};
-use hull::output::cpio::write_cpio;
+use hull::output::cpio::write_initrd;
 use hull::tree::{Tree, path};
 use libfuzzer_sys::fuzz_target;
 
@@ -30,5 +30,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Only a name that is no text (of an extended attribute) may be refused.
     let _ = write_tar(&tree, &mut std::io::sink());
-    let _ = write_cpio(&tree, &mut std::io::sink());
+    let _ = write_initrd(&tree, 64, &mut std::io::sink());
 });

@@ -46,6 +46,12 @@ pub(crate) fn folder(given: Option<&Path>, arch: Arch) -> Result<PathBuf, Error>
         })
 }
 
+/// One of our programs, where it is at hand.
+pub(super) fn file(given: Option<&Path>, arch: Arch, name: &str) -> Option<Content> {
+    let path = folder(given, arch).ok()?.join(name);
+    Content::of_file(&path).ok()
+}
+
 /// Puts them into `tree`.
 pub(super) fn install(tree: &mut Tree, given: Option<&Path>, arch: Arch) -> Result<(), Error> {
     let folder = folder(given, arch)?;

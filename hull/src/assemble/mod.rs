@@ -35,6 +35,11 @@ pub struct System {
     pub kernel: Option<Content>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// Our own `/init`, whatever the tree has; none where the image brings one
+    /// and ours is not at hand.
+    pub init: Option<Content>,
+    /// What a BIOS starts; only for x86_64.
+    pub bios_loader: Option<Content>,
     /// Microcode, a cpio to be put before the initrd.
     pub ucode: Option<Content>,
     /// Worth a word to people, a line each.
@@ -151,6 +156,8 @@ pub fn assemble(spec: &Spec, finder: &Finder<'_>, guest: Option<&Path>) -> Resul
         tree: skeleton::tree()?,
         kernel: None,
         cmdline: String::new(),
+        init: guest::file(guest, finder.arch, "init"),
+        bios_loader: guest::file(guest, Arch::X86_64, "bios-loader.o"),
         ucode: None,
         notes: spec.warnings.iter().map(ToString::to_string).collect(),
         scratch: Vec::new(),

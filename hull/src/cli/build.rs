@@ -17,7 +17,7 @@ use crate::store::Store;
 /// The options of `hull build`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to make, separated by commas: kernel+initrd, tar
+    /// What to make, separated by commas (docs/hull.md lists the formats)
     #[arg(
         long,
         value_name = "FORMAT",
@@ -34,9 +34,20 @@ pub struct Args {
     /// For which architecture
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
-    /// The initrd's compression: none, lz4, zstd or gzip
+    /// Compression of initrds and of root filesystems: none, lz4, zstd or gzip
     #[arg(long, value_name = "HOW", default_value_t)]
     compress: Compression,
+    /// When root filesystems are said to have been made, in seconds since the epoch
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "SOURCE_DATE_EPOCH",
+        default_value_t = 0
+    )]
+    time: u32,
+    /// The image in the store that holds systemd's EFI stub, for what EFI boots
+    #[arg(long, value_name = "IMAGE", default_value = "hullkit/efi-stub")]
+    efi_stub: String,
     /// The folder of the guest's programs [default: ../guest/ARCH beside hull]
     #[arg(long, value_name = "DIR", env = "HULL_GUEST")]
     guest: Option<PathBuf>,
@@ -67,12 +78,21 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let mut formats = args.format.clone();
     formats.sort_unstable();
     formats.dedup();
+    let needs_stub = formats.iter().any(|format| format.needs_stub(args.arch));
+    let stub = needs_stub
+        .then(|| finder.find(&args.efi_stub)?.tree(finder.spool))
+        .transpose()?;
     let target = Target {
         dir: &args.dir,
         name: &name,
+        arch: args.arch,
+        stub: stub.as_ref(),
         compression: args.compress,
+        time: args.time,
     };
-    for path in output::write(&system, &formats, &target)? {
+    let results = output::write(&system, &formats, &target)?;
+    validate::note(&results.notes);
+    for path in results.paths {
         // The files are there, whether or not anybody can be told of them.
         let _ = writeln!(std::io::stdout(), "{}", path.display());
     }

@@ -12,7 +12,7 @@ use hullkit_kernel::Machine;
 use super::kernel::arch_of;
 use super::{Global, say};
 use crate::arch::Arch;
-use crate::run::{Accel, Drive, DriveFormat, Forward, Kvm, QemuCommand};
+use crate::run::{self, Accel, Drive, DriveFormat, Firmware, Forward, Kvm, QemuCommand};
 use crate::store::Store;
 
 /// The options of `hull run`.
@@ -42,8 +42,13 @@ pub struct Args {
     /// Prints QEMU's command line instead
     #[arg(long)]
     dry_run: bool,
-    /// What `hull build` wrote: PREFIX-kernel, PREFIX-initrd.img, PREFIX-cmdline
-    prefix: PathBuf,
+    /// What boots a disk whose name does not tell; EFI where it ends with -efi, BIOS else
+    #[arg(long)]
+    firmware: Option<Firmware>,
+    /// What `hull build` wrote: a disk (NAME.qcow2, NAME-efi.img, …), NAME.iso, NAME.efi,
+    /// NAME-squashfs.img or NAME-erofs.img; else the NAME of NAME-kernel, NAME-initrd.img and
+    /// NAME-cmdline
+    image: PathBuf,
 }
 
 /// `--accel`.
@@ -103,11 +108,17 @@ fn bytes(text: &str) -> Option<u64> {
 /// The image is not there, or QEMU cannot be started or failed.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let arch = arch(args)?;
-    let mut qemu = QemuCommand::of_prefix(arch, &args.prefix)?
+    let mut qemu = QemuCommand::of_built(arch, &args.image, args.firmware)?
         .memory_mib(args.mem)
         .cpus(args.cpus)
         .reboots()
         .net(args.publish.iter().copied());
+    if qemu.kernel().is_none() && !args.kernel_args.is_empty() {
+        bail!(
+            "--kernel-args: the command line of {} is in it; build it with another",
+            args.image.display()
+        );
+    }
     for words in &args.kernel_args {
         qemu = qemu.append(words);
     }
@@ -121,7 +132,8 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             readonly: false,
         });
     }
-    let qemu = qemu.accel(accel(global, args, arch)?);
+    let accel = accel(global, args, arch, &qemu)?;
+    let qemu = qemu.accel(accel);
     if args.dry_run {
         say(&qemu.to_string())?;
         return Ok(ExitCode::SUCCESS);
@@ -139,7 +151,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
 /// The architecture to boot: what the kernel is for, where that can be told.
 /// QEMU boots any file in silence, and hangs.
 fn arch(args: &Args) -> Result<Arch> {
-    let path = kernel(args);
+    let path = run::kernel_beside(&args.image);
     let mut head = Vec::new();
     // What is not there is named by who opens the files to boot.
     if let Ok(file) = File::open(&path) {
@@ -157,20 +169,17 @@ fn arch(args: &Args) -> Result<Arch> {
     }
 }
 
-/// The kernel's file.
-fn kernel(args: &Args) -> PathBuf {
-    let mut path = args.prefix.clone().into_os_string();
-    path.push("-kernel");
-    path.into()
-}
-
-fn accel(global: &Global, args: &Args, arch: Arch) -> Result<Accel> {
+fn accel(global: &Global, args: &Args, arch: Arch, qemu: &QemuCommand) -> Result<Accel> {
     Ok(match args.accel {
         AccelChoice::Kvm => Accel::Kvm,
         AccelChoice::Tcg => Accel::Tcg,
         AccelChoice::Auto => {
             let store = Store::at(global.store.as_deref())?;
-            Kvm::new(store.dir().join("kvm")).choose(arch, &kernel(args))
+            match qemu.kernel() {
+                Some(kernel) => Kvm::new(store.dir().join("kvm")).choose(arch, kernel),
+                // Whether KVM works is tried with a kernel.
+                None => Accel::Tcg,
+            }
         }
     })
 }

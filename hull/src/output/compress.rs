@@ -54,9 +54,9 @@ impl FromStr for Compression {
 }
 
 /// Level 12 takes twice as long for 1 % less, level 6 leaves 12 % more.
-const ZSTD_LEVEL: i32 = 9;
-const GZIP_LEVEL: u32 = 7;
-const LZ4_LEVEL: i32 = 9;
+pub(super) const ZSTD_LEVEL: i32 = 9;
+pub(super) const GZIP_LEVEL: u32 = 7;
+pub(super) const LZ4_LEVEL: i32 = 9;
 
 /// Calls `write` with a writer whose bytes land compressed in `out`. The same
 /// input gives the same bytes on every machine.

@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use hullkit_bundle::layout;
+
 use crate::tree::path::show;
 use crate::tree::{Device, Kind, Leaf, Meta, Node, Tree};
 
@@ -21,28 +23,39 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 /// The archive's length is a multiple of this, so that another can follow.
 const BLOCK: u64 = 512;
 
-/// Writes `tree`. Inode numbers count from 1 in the order of the walk, so that
-/// the same tree gives the same bytes. Extended attributes have no place in
-/// this format.
+/// Writes `tree` as an initrd: between two files that tell `/init` whether all
+/// of it fitted into memory, the first of which says that `mebibytes` are
+/// needed; `/init` is the first of the rest, to be there to say so.
+///
+/// Inode numbers count from 1 in the order of the archive, so that the same
+/// tree gives the same bytes. Extended attributes have no place in this format.
 ///
 /// # Errors
 /// A file is too large for the format or cannot be read (the error names it),
 /// or `out` fails.
-pub fn write_cpio(tree: &Tree, out: &mut dyn Write) -> io::Result<()> {
-    let mut cpio = Cpio {
-        out: Counted { out, written: 0 },
-        links: count_links(tree),
-        next_inode: 1,
-    };
+pub fn write_initrd(tree: &Tree, mebibytes: u64, out: &mut dyn Write) -> io::Result<()> {
+    let mut cpio = Cpio::new(tree, out);
     cpio.dir(b".", &tree.root.meta)?;
-    for (path, node) in tree.walk() {
-        let written = match node {
-            Node::Dir(dir) => cpio.dir(&path, &dir.meta),
-            Node::Leaf(leaf) => cpio.leaf(&path, leaf),
-        };
-        written.map_err(|e| io::Error::other(format!("{}: {e}", show(&path))))?;
+    let text = format!("{mebibytes}\n");
+    cpio.small_file(layout::INITRD_BEGIN, text.as_bytes())?;
+    let first = inside(layout::INIT);
+    let is_first = |path: &[u8], node: &Node| path == first && node.as_dir().is_none();
+    let init = tree.get(first).filter(|node| is_first(first, node));
+    if let Some(node) = init {
+        cpio.node(first, node)?;
     }
+    for (path, node) in tree.walk() {
+        if !is_first(&path, node) {
+            cpio.node(&path, node)?;
+        }
+    }
+    cpio.small_file(layout::INITRD_END, b"")?;
     cpio.end()
+}
+
+/// An absolute path as the archive has it.
+fn inside(path: &str) -> &[u8] {
+    path.trim_start_matches('/').as_bytes()
 }
 
 /// The names of a file that has several.
@@ -88,7 +101,35 @@ struct Header<'a> {
     device: Device,
 }
 
-impl Cpio<'_> {
+impl<'a> Cpio<'a> {
+    fn new(tree: &Tree, out: &'a mut dyn Write) -> Self {
+        Self {
+            out: Counted { out, written: 0 },
+            links: count_links(tree),
+            next_inode: 1,
+        }
+    }
+
+    fn node(&mut self, path: &[u8], node: &Node) -> io::Result<()> {
+        let written = match node {
+            Node::Dir(dir) => self.dir(path, &dir.meta),
+            Node::Leaf(leaf) => self.leaf(path, leaf),
+        };
+        written.map_err(|e| io::Error::other(format!("{}: {e}", show(path))))
+    }
+
+    fn small_file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
+        let meta = Meta::root(0o400);
+        let inode = self.inode();
+        let header = Header {
+            size: u32::try_from(text.len()).map_err(|_| too_large())?,
+            ..Header::new(inode, S_IFREG, &meta)
+        };
+        self.header(inside(path), &header)?;
+        self.out.write_all(text)?;
+        self.out.pad(4)
+    }
+
     fn inode(&mut self) -> u32 {
         let inode = self.next_inode;
         self.next_inode += 1;

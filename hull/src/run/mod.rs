@@ -4,6 +4,7 @@
 //! Machines: q35 and virt, virtio devices, every CPU feature that the
 //! accelerator can give.
 
+mod built;
 mod kvm;
 
 use std::ffi::{OsStr, OsString};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
 
+pub use built::kernel_beside;
 pub use kvm::Kvm;
 
 use crate::arch::Arch;
@@ -20,9 +22,7 @@ use crate::arch::Arch;
 #[derive(Clone, Debug)]
 pub struct QemuCommand {
     arch: Arch,
-    kernel: PathBuf,
-    initrd: Option<PathBuf>,
-    cmdline: String,
+    boot: Boot,
     memory_mib: u32,
     cpus: u32,
     accel: Accel,
@@ -30,9 +30,36 @@ pub struct QemuCommand {
     channels: Vec<Channel>,
     net: Option<Vec<Forward>>,
     drives: Vec<Drive>,
+    cd: Option<PathBuf>,
     monitor: Option<PathBuf>,
     reboots: bool,
     extra: Vec<OsString>,
+}
+
+/// What the machine starts with.
+#[derive(Clone, Debug)]
+enum Boot {
+    /// A kernel that QEMU loads.
+    Kernel {
+        kernel: PathBuf,
+        initrd: Option<PathBuf>,
+        cmdline: String,
+    },
+    /// The firmware: a BIOS, or an EFI in flash memory (code, variables) that
+    /// is given a program or finds one.
+    Firmware {
+        flash: Option<(PathBuf, PathBuf)>,
+        program: Option<PathBuf>,
+    },
+}
+
+/// What starts a machine that is given no kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Firmware {
+    /// A BIOS.
+    Bios,
+    /// An EFI.
+    Efi,
 }
 
 /// What runs the guest's instructions.
@@ -101,6 +128,10 @@ pub enum DriveFormat {
     Raw,
     /// qcow2.
     Qcow2,
+    /// VMware's.
+    Vmdk,
+    /// Microsoft's.
+    Vhd,
 }
 
 /// A text that is no port forwarding.
@@ -128,11 +159,18 @@ impl QemuCommand {
     /// console on the terminal, no network.
     #[must_use]
     pub fn new(arch: Arch, kernel: impl Into<PathBuf>) -> Self {
-        Self {
-            arch,
+        let boot = Boot::Kernel {
             kernel: kernel.into(),
             initrd: None,
             cmdline: String::new(),
+        };
+        Self::booting(arch, boot)
+    }
+
+    fn booting(arch: Arch, boot: Boot) -> Self {
+        Self {
+            arch,
+            boot,
             memory_mib: 512,
             cpus: 1,
             accel: Accel::default(),
@@ -140,58 +178,51 @@ impl QemuCommand {
             channels: Vec::new(),
             net: None,
             drives: Vec::new(),
+            cd: None,
             monitor: None,
             reboots: false,
             extra: Vec::new(),
         }
     }
 
-    /// A machine that boots `PREFIX-kernel` with `PREFIX-initrd.img` and the
-    /// text of `PREFIX-cmdline`.
-    ///
-    /// # Errors
-    /// A file is missing or cannot be read.
-    pub fn of_prefix(arch: Arch, prefix: &Path) -> std::io::Result<Self> {
-        let file = |suffix: &str| {
-            let mut path = prefix.as_os_str().to_owned();
-            path.push(suffix);
-            let path = PathBuf::from(path);
-            match path.metadata() {
-                Ok(_) => Ok(path),
-                Err(e) => Err(std::io::Error::new(
-                    e.kind(),
-                    format!("{}: {e}", path.display()),
-                )),
-            }
-        };
-        let cmdline = std::fs::read_to_string(file("-cmdline")?)?;
-        Ok(Self::new(arch, file("-kernel")?)
-            .initrd(file("-initrd.img")?)
-            .cmdline(cmdline.trim()))
-    }
-
     /// The initrd.
     #[must_use]
     pub fn initrd(mut self, path: impl Into<PathBuf>) -> Self {
-        self.initrd = Some(path.into());
+        if let Boot::Kernel { initrd, .. } = &mut self.boot {
+            *initrd = Some(path.into());
+        }
         self
     }
 
     /// The kernel's command line, in place of the one before.
     #[must_use]
     pub fn cmdline(mut self, text: impl Into<String>) -> Self {
-        self.cmdline = text.into();
+        if let Boot::Kernel { cmdline, .. } = &mut self.boot {
+            *cmdline = text.into();
+        }
         self
     }
 
-    /// More words behind the kernel's command line.
+    /// More words behind the kernel's command line; where the firmware boots,
+    /// the command line is in the image, and they are left out.
     #[must_use]
     pub fn append(mut self, words: &str) -> Self {
-        if !self.cmdline.is_empty() && !words.is_empty() {
-            self.cmdline.push(' ');
+        if let Boot::Kernel { cmdline, .. } = &mut self.boot {
+            if !cmdline.is_empty() && !words.is_empty() {
+                cmdline.push(' ');
+            }
+            cmdline.push_str(words);
         }
-        self.cmdline.push_str(words);
         self
+    }
+
+    /// The kernel that QEMU is given, if it is.
+    #[must_use]
+    pub fn kernel(&self) -> Option<&Path> {
+        match &self.boot {
+            Boot::Kernel { kernel, .. } => Some(kernel),
+            Boot::Firmware { .. } => None,
+        }
     }
 
     /// Memory, in MiB.
@@ -246,6 +277,20 @@ impl QemuCommand {
         self
     }
 
+    /// Without the disks so far, for somebody who plugs them in later.
+    #[must_use]
+    pub fn without_drives(mut self) -> Self {
+        self.drives.clear();
+        self
+    }
+
+    /// A CD in its drive.
+    #[must_use]
+    pub fn cd(mut self, iso: impl Into<PathBuf>) -> Self {
+        self.cd = Some(iso.into());
+        self
+    }
+
     /// A unix socket on which QEMU answers QMP.
     #[must_use]
     pub fn monitor(mut self, socket: impl Into<PathBuf>) -> Self {
@@ -289,13 +334,7 @@ impl QemuCommand {
     pub fn args(&self) -> Vec<OsString> {
         let mut args = Args::default();
         self.machine(&mut args);
-        args.option("-kernel", &self.kernel);
-        if let Some(initrd) = &self.initrd {
-            args.option("-initrd", initrd);
-        }
-        if !self.cmdline.is_empty() {
-            args.option("-append", &self.cmdline);
-        }
+        self.boot.args(&mut args);
         self.console(&mut args);
         args.option("-device", "virtio-rng-pci");
         self.devices(&mut args);
@@ -376,9 +415,31 @@ impl QemuCommand {
                 format!("virtserialport,chardev=channel{n},name={name}"),
             );
         }
+        let firmware = matches!(self.boot, Boot::Firmware { .. });
         for (n, drive) in self.drives.iter().enumerate() {
+            // The firmware boots the first disk, and looks at no other.
+            let order = if firmware && n == 0 {
+                ",bootindex=0"
+            } else {
+                ""
+            };
             args.option("-drive", drive.option(n))
-                .option("-device", format!("virtio-blk-pci,drive=disk{n}"));
+                .option("-device", format!("virtio-blk-pci,drive=disk{n}{order}"));
+        }
+        if let Some(iso) = &self.cd {
+            let mut drive =
+                OsString::from("if=none,id=cd0,media=cdrom,format=raw,readonly=on,file=");
+            drive.push(comma_safe(iso));
+            args.option("-drive", drive);
+            let order = if firmware { ",bootindex=0" } else { "" };
+            let drive = match self.arch {
+                Arch::X86_64 => "ide-cd",
+                Arch::Aarch64 => {
+                    args.option("-device", "virtio-scsi-pci");
+                    "scsi-cd"
+                }
+            };
+            args.option("-device", format!("{drive},drive=cd0{order}"));
         }
     }
 }
@@ -399,11 +460,47 @@ impl fmt::Display for QemuCommand {
     }
 }
 
+impl Boot {
+    fn args(&self, args: &mut Args) {
+        match self {
+            Self::Kernel {
+                kernel,
+                initrd,
+                cmdline,
+            } => {
+                args.option("-kernel", kernel);
+                if let Some(initrd) = initrd {
+                    args.option("-initrd", initrd);
+                }
+                if !cmdline.is_empty() {
+                    args.option("-append", cmdline);
+                }
+            }
+            Self::Firmware { flash, program } => {
+                if let Some((code, variables)) = flash {
+                    // What the firmware notes for itself is forgotten.
+                    for (mode, file) in [("readonly", code), ("snapshot", variables)] {
+                        let mut drive =
+                            OsString::from(format!("if=pflash,format=raw,{mode}=on,file="));
+                        drive.push(comma_safe(file));
+                        args.option("-drive", drive);
+                    }
+                }
+                if let Some(program) = program {
+                    args.option("-kernel", program);
+                }
+            }
+        }
+    }
+}
+
 impl Drive {
     fn option(&self, n: usize) -> OsString {
         let format = match self.format {
             DriveFormat::Raw => "raw",
             DriveFormat::Qcow2 => "qcow2",
+            DriveFormat::Vmdk => "vmdk",
+            DriveFormat::Vhd => "vpc",
         };
         let readonly = if self.readonly { ",readonly=on" } else { "" };
         let mut option = OsString::from(format!(

@@ -65,3 +65,56 @@ fn a_missing_file_of_a_prefix_is_named() {
     let error = QemuCommand::of_prefix(Arch::X86_64, Path::new("/nowhere/n")).unwrap_err();
     assert!(error.to_string().starts_with("/nowhere/n-cmdline: "));
 }
+
+/// The command line for a file of this name, with all others beside it.
+fn built(arch: Arch, name: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    for beside in [
+        "n-kernel",
+        "n-cmdline",
+        "n-initrd.img",
+        "n-squashfs-initrd.img",
+    ] {
+        std::fs::write(dir.path().join(beside), "").unwrap();
+    }
+    let path = dir.path().join(name);
+    if name != "n" {
+        std::fs::write(&path, "").unwrap();
+    }
+    let command = QemuCommand::of_built(arch, &path, None).unwrap();
+    line(&command).replace(&format!("{}/", dir.path().display()), "")
+}
+
+#[test]
+fn what_was_built_is_told_by_its_name() {
+    assert!(built(Arch::X86_64, "n").contains("-kernel n-kernel -initrd n-initrd.img"));
+    let squashfs = built(Arch::X86_64, "n-squashfs.img");
+    assert!(
+        squashfs.contains("-initrd n-squashfs-initrd.img"),
+        "{squashfs}"
+    );
+    assert!(
+        squashfs.contains("readonly=on,file=n-squashfs.img"),
+        "{squashfs}"
+    );
+    let bios = built(Arch::X86_64, "n.qcow2");
+    assert!(
+        bios.contains("format=qcow2") && !bios.contains("pflash"),
+        "{bios}"
+    );
+    assert!(bios.contains("drive=disk0,bootindex=0"), "{bios}");
+    let cd = built(Arch::X86_64, "n.iso");
+    assert!(cd.contains("ide-cd,drive=cd0,bootindex=0"), "{cd}");
+}
+
+#[test]
+fn a_bios_is_x86s() {
+    let error = QemuCommand::of_firmware(Arch::Aarch64, Firmware::Bios).unwrap_err();
+    assert!(error.to_string().contains("only EFI"), "{error}");
+}
+
+#[test]
+fn a_missing_disk_is_named() {
+    let error = QemuCommand::of_built(Arch::X86_64, Path::new("/nowhere/n.img"), None).unwrap_err();
+    assert!(error.to_string().starts_with("/nowhere/n.img: "), "{error}");
+}

@@ -9,15 +9,18 @@ mod console;
 mod disks;
 mod hostname;
 mod limits;
+mod memory;
 mod modules;
 mod mounts;
 mod resolv;
 mod root;
+mod root_disk;
 mod volumes;
 
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::Error;
 use crate::cmdline::Cmdline;
 use crate::net::Links;
 
@@ -37,6 +40,16 @@ impl Booted {
             .inspect_err(|error| self.problems.push(format!("{subject}: {error}")))
             .ok()
     }
+}
+
+/// Finds the system that is to run: an initrd is checked, and one that is for
+/// a root on a disk gives way to it (then this does not return).
+///
+/// # Errors
+/// There is no whole system.
+pub fn find_system() -> Result<(), Error> {
+    memory::check()?;
+    root_disk::enter()
 }
 
 /// Makes the machine usable.

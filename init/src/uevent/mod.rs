@@ -80,7 +80,7 @@ fn run() -> Result<(), Error> {
     tell_of_watchdog();
     let disks = Disks::start();
     loop {
-        wait(&socket, &buttons).map_err(Error::os("wait for", "uevents"))?;
+        wait_or_button(&socket, &buttons).map_err(Error::os("wait for", "uevents"))?;
         if buttons.pressed() {
             // Its word for a power supply that ends: the machine goes down.
             kill(Pid::parent(), Signal::SIGPWR).map_err(Error::os("signal", "init"))?;
@@ -122,7 +122,7 @@ fn tell_of_watchdog() {
 }
 
 /// Waits for a message, or for a button.
-fn wait(socket: &OwnedFd, buttons: &Buttons) -> Result<(), Errno> {
+fn wait_or_button(socket: &OwnedFd, buttons: &Buttons) -> Result<(), Errno> {
     let socket = PollFd::new(socket.as_fd(), PollFlags::POLLIN);
     let mut all: Vec<_> = [socket].into_iter().chain(buttons.to_poll()).collect();
     match poll(&mut all, PollTimeout::NONE) {
@@ -131,7 +131,11 @@ fn wait(socket: &OwnedFd, buttons: &Buttons) -> Result<(), Errno> {
     }
 }
 
-fn listen() -> Result<OwnedFd, Errno> {
+/// A socket that hears of each device.
+///
+/// # Errors
+/// The kernel's word.
+pub fn listen() -> Result<OwnedFd, Errno> {
     let socket = socket::socket(
         AddressFamily::Netlink,
         SockType::Datagram,
@@ -169,15 +173,32 @@ fn load(
 
 /// What was added.
 #[derive(Debug, Default)]
-struct News {
-    modaliases: Vec<Vec<u8>>,
-    has_events: bool,
+pub struct News {
+    /// Whose modules are wanted.
+    pub modaliases: Vec<Vec<u8>>,
+    /// Whether there is a device that gives input events.
+    pub has_events: bool,
     has_watchdog: bool,
     disks: Vec<disks::News>,
 }
 
+/// Waits for news, at most so long; whether there is any.
+///
+/// # Errors
+/// The kernel's word.
+pub fn wait(socket: &OwnedFd, at_most: PollTimeout) -> Result<bool, Errno> {
+    let mut all = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut all, at_most) {
+        Err(Errno::EINTR) => Ok(true),
+        result => Ok(result? > 0),
+    }
+}
+
 /// Takes all messages that are there.
-fn collect(socket: &OwnedFd) -> Result<News, Errno> {
+///
+/// # Errors
+/// `ENOBUFS` where messages were lost; the kernel's word.
+pub fn collect(socket: &OwnedFd) -> Result<News, Errno> {
     let mut news = News::default();
     let mut buffer = [0; 8192];
     loop {

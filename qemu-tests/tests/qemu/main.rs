@@ -13,6 +13,7 @@ mod logs;
 mod network;
 mod onboot;
 mod orphans;
+mod outputs;
 mod root;
 mod services;
 mod shutdown;
@@ -36,6 +37,7 @@ const CASES: &[&[Case]] = &[
     orphans::CASES,
     shutdown::CASES,
     examples::CASES,
+    outputs::CASES,
 ];
 
 fn main() -> std::process::ExitCode {

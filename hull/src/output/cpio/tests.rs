@@ -43,15 +43,27 @@ fn read(cpio: &[u8]) -> Vec<Read> {
         if entry.path == TRAILER {
             assert!(cpio[at..].iter().all(|&b| b == 0));
             assert_eq!(cpio.len() % 512, 0);
-            return entries;
+            return without_frame(entries);
         }
         entries.push(entry);
     }
 }
 
+/// The first file says how much memory is needed, the last has no content.
+fn without_frame(mut entries: Vec<Read>) -> Vec<Read> {
+    let begin = entries.remove(1);
+    assert_eq!(
+        (begin.path, begin.data),
+        (b"begin.hullkit".to_vec(), b"64\n".to_vec())
+    );
+    let end = entries.pop().unwrap();
+    assert_eq!((end.path, end.data), (b"end.hullkit".to_vec(), Vec::new()));
+    entries
+}
+
 fn written(tree: &Tree) -> Vec<u8> {
     let mut out = Vec::new();
-    write_cpio(tree, &mut out).unwrap();
+    write_initrd(tree, 64, &mut out).unwrap();
     out
 }
 
@@ -103,7 +115,7 @@ fn every_kind_is_written_with_its_metadata() {
     assert_eq!(entries[2].ids, (70_000, 5));
     assert_eq!(entries[2].mtime, 12);
     let inodes: Vec<_> = entries.iter().map(|e| e.inode).collect();
-    assert_eq!(inodes, (1..=7).collect::<Vec<_>>());
+    assert_eq!(inodes, [1, 3, 4, 5, 6, 7, 8]);
 }
 
 #[test]
@@ -119,7 +131,17 @@ fn hard_links_share_an_inode_and_the_last_has_the_data() {
         .iter()
         .map(|e| (e.inode, e.links, e.data.as_slice()))
         .collect();
-    assert_eq!(files, [(2, 2, &b""[..]), (3, 1, b"other"), (2, 2, b"once")]);
+    assert_eq!(files, [(3, 2, &b""[..]), (4, 1, b"other"), (3, 2, b"once")]);
+}
+
+#[test]
+fn init_comes_before_all_else() {
+    let mut tree = Tree::new();
+    for path in ["a/b", "init", "z"] {
+        tree.add(path, Node::file(Meta::root(0o755), path)).unwrap();
+    }
+    let paths: Vec<_> = read(&written(&tree)).into_iter().map(|e| e.path).collect();
+    assert_eq!(paths, [&b"."[..], b"init", b"a", b"a/b", b"z"]);
 }
 
 #[test]
@@ -141,7 +163,7 @@ fn a_file_that_the_format_cannot_hold_is_named() {
     };
     tree.add("d/huge", Node::file(Meta::root(0o644), huge))
         .unwrap();
-    let error = write_cpio(&tree, &mut io::sink()).unwrap_err();
+    let error = write_initrd(&tree, 64, &mut io::sink()).unwrap_err();
     assert!(error.to_string().starts_with("d/huge: 4 GiB"), "{error}");
 }
 
