@@ -181,7 +181,8 @@ impl Shell {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
-            let tick = event == Event::Tick;
+            // What services say is saved a batch at a time.
+            let tick = matches!(event, Event::Tick | Event::Notice { .. });
             self.core.step(event, now(), &mut actions);
             if !tick || !actions.is_empty() {
                 self.save();
@@ -409,6 +410,9 @@ impl Shell {
         }
         if let Some(event) = event {
             self.feed(event);
+        }
+        if let Some(entry) = touched {
+            self.hear_from_now(entry);
         }
         // The core has said whether that was a failure.
         self.tell_log();

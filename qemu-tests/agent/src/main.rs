@@ -13,9 +13,11 @@
 mod act;
 mod channel;
 mod exec;
+mod notice;
 mod op;
 mod orphans;
 mod proc;
+mod serve;
 mod sys;
 
 use std::process::ExitCode;

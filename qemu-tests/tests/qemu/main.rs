@@ -4,6 +4,7 @@ mod boot;
 mod broken;
 mod containers;
 mod examples;
+mod health;
 mod hostile;
 mod hotplug;
 mod life;
@@ -11,6 +12,7 @@ mod logs;
 mod network;
 mod onboot;
 mod orphans;
+mod ready;
 mod root;
 mod services;
 mod shutdown;
@@ -21,6 +23,8 @@ const CASES: &[&[Case]] = &[
     boot::CASES,
     onboot::CASES,
     services::CASES,
+    ready::CASES,
+    health::CASES,
     root::CASES,
     containers::CASES,
     hostile::CASES,
