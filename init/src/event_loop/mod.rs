@@ -216,7 +216,7 @@ impl Shell {
             Action::StopProbe(id) => self.stop_probe(id),
             Action::Report(id, report) => self.report(id, &report),
             Action::System(state) => report::system(state).write(),
-            Action::AllReady => report::all_ready(now()).write(),
+            Action::AllReady => report::all_ready(self.core.ready().unwrap_or_default()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
