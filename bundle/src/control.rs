@@ -36,7 +36,8 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
     },
-    /// Starts a service that does not run. Answered when it runs or failed to.
+    /// Starts a service that does not run. Answered when it is ready or failed to
+    /// get so.
     Start {
         /// The service.
         name: String,
@@ -52,7 +53,8 @@ pub enum Op {
         #[serde(default = "yes", skip_serializing_if = "is_yes")]
         wait: bool,
     },
-    /// Stops and starts a service. Answered when it runs again or failed to.
+    /// Stops and starts a service. Answered when it is ready again or failed to
+    /// get so.
     Restart {
         /// The service.
         name: String,
@@ -195,9 +197,13 @@ pub struct System {
     /// When the last onboot entry had ended; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onboot_done_ms: Option<u64>,
-    /// When each service had been started once or failed; absent before.
+    /// When each service had been started once or failed, or waited for one
+    /// that was not ready; absent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services_up_ms: Option<u64>,
+    /// When all services were ready for the first time; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_ms: Option<u64>,
     /// What went wrong at boot and did not stop it, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -236,6 +242,15 @@ pub struct Entry {
     /// Why it failed, where that is not in the code or the signal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether it is ready; absent unless it is a service that runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
+    /// Whether its health checks go well; absent where none has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// What it said of itself (`STATUS`, sd_notify(3)).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// Something changed.

@@ -51,11 +51,6 @@ pub struct Supervision {
     pub critical: bool,
     /// Services: they have a socket to say how they are (`sd_notify(3)`).
     pub notify: bool,
-    /// Services: how many listening sockets they may leave with PID 1.
-    pub fd_store: u32,
-    /// Services: sockets that PID 1 makes and keeps for them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sockets: Vec<Socket>,
 }
 
 impl Supervision {
@@ -85,8 +80,6 @@ impl Default for Supervision {
             oom: Measure::Restart,
             critical: false,
             notify: false,
-            fd_store: 0,
-            sockets: Vec::new(),
         }
     }
 }
@@ -218,14 +211,12 @@ pub struct Health {
 }
 
 /// When a service counts as ready. Written as a list of words: `["notify"]`,
-/// `["fd", "3"]`, `["delay", "500"]`, or a [`Probe`].
+/// `["delay", "500"]`, or a [`Probe`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub enum ReadyBy {
     /// When it says `READY=1` (`sd_notify(3)`).
     Notify,
-    /// When it writes a newline to this descriptor.
-    Fd(u32),
     /// After this many milliseconds.
     Delay(u64),
     /// When this goes well.
@@ -280,9 +271,6 @@ impl TryFrom<Vec<String>> for ReadyBy {
         let one = words.len() == 2;
         match (words.first().map(String::as_str), number()) {
             (Some("notify"), None) if words.len() == 1 => Ok(Self::Notify),
-            (Some("fd"), Some(fd)) if one => u32::try_from(fd)
-                .map(Self::Fd)
-                .map_err(|_| no_words(&words)),
             (Some("delay"), Some(ms)) if one => Ok(Self::Delay(ms)),
             _ => Probe::try_from(words).map(Self::Probe),
         }
@@ -293,7 +281,6 @@ impl From<ReadyBy> for Vec<String> {
     fn from(by: ReadyBy) -> Self {
         match by {
             ReadyBy::Notify => vec!["notify".to_owned()],
-            ReadyBy::Fd(fd) => vec!["fd".to_owned(), fd.to_string()],
             ReadyBy::Delay(ms) => vec!["delay".to_owned(), ms.to_string()],
             ReadyBy::Probe(probe) => probe.0,
         }
@@ -302,18 +289,6 @@ impl From<ReadyBy> for Vec<String> {
 
 fn no_words(words: &[String]) -> String {
     format!("{} is no probe", words.join(" "))
-}
-
-/// A socket that PID 1 makes before a service and keeps across its restarts:
-/// it gets it as a descriptor from 3 on (`sd_listen_fds(3)`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Socket {
-    /// Where: `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`, or `unix:PATH`, a path
-    /// of the machine.
-    pub listen: String,
-    /// Its name in `LISTEN_FDNAMES`.
-    pub name: String,
 }
 
 #[cfg(test)]
@@ -328,7 +303,6 @@ mod tests {
     fn words_come_back() {
         for text in [
             "notify",
-            "fd 3",
             "delay 500",
             "exec /bin/true",
             "exec sh -c x",
@@ -344,18 +318,7 @@ mod tests {
     #[test]
     fn others_are_refused() {
         for text in [
-            "",
-            "exec",
-            "tcp",
-            "tcp a b",
-            "notify 1",
-            "fd",
-            "fd x",
-            "fd 99999999999",
-            "delay",
-            "delay -1",
-            "http a",
-            "smtp a",
+            "", "exec", "tcp", "tcp a b", "notify 1", "delay", "delay -1", "http a", "smtp a",
         ] {
             assert!(ReadyBy::try_from(words(text)).is_err(), "{text}");
         }

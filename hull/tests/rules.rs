@@ -5,4 +5,5 @@ mod rules {
     mod ours;
     mod refused;
     mod scene;
+    mod watched;
 }

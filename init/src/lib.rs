@@ -3,8 +3,9 @@
 //! What PID 1 does, in order, is [`pid1`]. The kernel's side of the machine is
 //! made by [`boot`]; the bundles of the image become a [`plan`]; the pure core
 //! [`supervise`] decides what happens to them and the [`event_loop`] carries it
-//! out, with [`bundle_setup`] around each container and [`control`] for
-//! [`hullctl`]; [`shutdown`] ends the machine. [`log`] is a process of its own.
+//! out, with [`bundle_setup`] around each container, [`notify`] for what services
+//! say of themselves and [`control`] for [`hullctl`]; [`shutdown`] ends the
+//! machine. [`log`] and [`probe`] are processes of their own.
 
 pub mod boot;
 pub mod bundle_setup;

@@ -9,33 +9,14 @@ pub const MAX_MESSAGE: usize = 4096;
 /// The longest `STATUS` that is kept, in characters.
 const MAX_STATUS: usize = 200;
 
-/// A datagram, read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
-    /// What it tells the core, in its order.
-    pub notices: Vec<Notice>,
-    /// `FDSTORE=1`: its descriptors are to be kept.
-    pub store: bool,
-    /// `FDSTOREREMOVE=1`: those of this name are to be kept no longer.
-    pub remove: bool,
-    /// `FDNAME=…`: the descriptors' name.
-    pub name: Option<String>,
-}
-
-/// Reads a datagram.
+/// What a datagram says, in its order.
 #[must_use]
-pub fn parse(datagram: &[u8]) -> Message {
-    let mut message = Message::default();
+pub fn parse(datagram: &[u8]) -> Vec<Notice> {
     let text = String::from_utf8_lossy(datagram);
-    for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        match (name, value) {
-            ("FDSTORE", "1") => message.store = true,
-            ("FDSTOREREMOVE", "1") => message.remove = true,
-            ("FDNAME", _) if is_fd_name(value) => message.name = Some(value.to_owned()),
-            _ => message.notices.extend(notice(name, value)),
-        }
-    }
-    message
+    let fields = text.lines().filter_map(|line| line.split_once('='));
+    fields
+        .filter_map(|(name, value)| notice(name, value))
+        .collect()
 }
 
 fn notice(name: &str, value: &str) -> Option<Notice> {
@@ -60,13 +41,6 @@ fn error_text(number: i32) -> String {
     format!("it says: {}", nix::errno::Errno::from_raw(number).desc())
 }
 
-/// As systemd has it: 1 to 255 printable characters of ASCII without `:`,
-/// which stands between names in `LISTEN_FDNAMES`.
-fn is_fd_name(name: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-    (1..=255).contains(&name.len()) && name.bytes().all(good)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -75,15 +49,14 @@ mod tests {
 
     #[test]
     fn each_line_counts() {
-        let message =
-            parse(b"READY=1\nSTATUS=up = well\nWATCHDOG_USEC=2500\nX_OURS=1\nMAINPID=7\n");
+        let said = parse(b"READY=1\nSTATUS=up = well\nWATCHDOG_USEC=2500\nX_OURS=1\nMAINPID=7\n");
         let notices = [
             Notice::Ready,
             Notice::Status("up = well".to_owned()),
             Notice::WatchdogInterval(3),
             Notice::MainPid(7),
         ];
-        assert_eq!(message.notices, notices);
+        assert_eq!(said, notices);
     }
 
     #[test]
@@ -99,7 +72,7 @@ mod tests {
                 Notice::Error("it says: No such file or directory".to_owned()),
             ),
         ] {
-            assert_eq!(parse(text.as_bytes()).notices, [notice], "{text}");
+            assert_eq!(parse(text.as_bytes()), [notice], "{text}");
         }
     }
 
@@ -116,26 +89,16 @@ mod tests {
             "=1",
             "EXTEND_TIMEOUT_USEC=18446744073709551616",
         ] {
-            assert_eq!(parse(text.as_bytes()), Message::default(), "{text}");
+            assert_eq!(parse(text.as_bytes()), [], "{text}");
         }
-        assert_eq!(parse(b"\xff\nREADY=1\n\0").notices, [Notice::Ready]);
-    }
-
-    #[test]
-    fn descriptors_have_names() {
-        let message = parse(b"FDSTORE=1\nFDNAME=web");
-        assert!(message.store && !message.remove && message.name.as_deref() == Some("web"));
-        assert!(parse(b"FDSTOREREMOVE=1\nFDNAME=web").remove);
-        for text in ["FDNAME=", "FDNAME=a:b", "FDNAME=a b", "FDNAME=\u{e4}"] {
-            assert_eq!(parse(text.as_bytes()).name, None, "{text}");
-        }
+        assert_eq!(parse(b"\xff\nREADY=1\n\0"), [Notice::Ready]);
     }
 
     proptest! {
         #[test]
         fn never_panics_and_stays_small(bytes: Vec<u8>) {
-            let message = parse(&bytes);
-            prop_assert!(message.notices.len() <= bytes.len());
+            let notices = parse(&bytes);
+            prop_assert!(notices.len() <= bytes.len());
         }
     }
 }

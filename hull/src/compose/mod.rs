@@ -175,9 +175,6 @@ pub fn entry(spec: &Spec, arch: Arch, entry: &Entry, image: &Image) -> Result<Co
     let first_id = own_ids::give(&mut container, entry, security);
     let supervision = merged::supervision(spec, entry, &ours.fields, image);
     let supervision = supervision.map_err(|(field, message)| scene.problem(field, message))?;
-    if let Some((field, message)) = watched::refuse(&supervision, &container) {
-        return Err(scene.problem(field, message).into());
-    }
     let readonly = container.readonly.unwrap_or(security == Security::Strict);
     let mut mounts = mounts::compose(spec, &container, readonly, security);
     if supervision.notify {

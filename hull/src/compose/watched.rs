@@ -9,7 +9,7 @@ use hullkit_bundle::supervision::{
 
 use super::healthcheck::Healthcheck;
 use super::oci::Mount;
-use crate::spec::{Container, HealthFields, Located, Namespace, Supervise};
+use crate::spec::{HealthFields, Supervise};
 
 /// Docker's own defaults.
 const INTERVAL: u64 = 30_000;
@@ -51,29 +51,8 @@ pub(super) fn lay_over(
         _ => StartLimit::default(),
     };
     supervision.start_limit = limit.unwrap_or(without);
-    supervision.fd_store = y.fd_store.or(l.fd_store).unwrap_or(0);
-    let sockets = y.sockets.as_ref().or(l.sockets.as_ref());
-    supervision.sockets = sockets.cloned().unwrap_or_default();
-    supervision.notify = supervision.ready == Some(ReadyBy::Notify)
-        || supervision.watchdog > 0
-        || supervision.fd_store > 0;
-    check_descriptor(supervision)
-}
-
-/// The descriptors from 3 on are the sockets'.
-fn check_descriptor(supervision: &Supervision) -> Result<(), (&'static str, String)> {
-    let taken = 3 + supervision.sockets.len();
-    match supervision.ready {
-        Some(ReadyBy::Fd(fd)) if supervision.fd_store > 0 => Err((
-            "ready",
-            format!("fd {fd} beside fdStore, whose number of descriptors nobody knows"),
-        )),
-        Some(ReadyBy::Fd(fd)) if usize::try_from(fd).is_ok_and(|fd| fd < taken) => Err((
-            "ready",
-            format!("found fd {fd}, which is one of the sockets; allowed: {taken} to 9"),
-        )),
-        _ => Ok(()),
-    }
+    supervision.notify = supervision.ready == Some(ReadyBy::Notify) || supervision.watchdog > 0;
+    Ok(())
 }
 
 fn health(
@@ -116,25 +95,6 @@ fn health(
         .unwrap_or(0),
         action: y.action.or(l.action).unwrap_or(Measure::Restart),
     }))
-}
-
-/// What of it is not possible in this container: the field, and why.
-pub(super) fn refuse(
-    supervision: &Supervision,
-    container: &Container,
-) -> Option<(&'static str, String)> {
-    let pid = container.pid.as_ref().map(|Located { value, .. }| value);
-    let shares = !matches!(pid, None | Some(Namespace::New));
-    let gets = !supervision.sockets.is_empty() || supervision.fd_store > 0;
-    (shares && gets).then(|| {
-        let message = "a service takes sockets as the process 1 of a pid namespace of its own: leave \"pid\" out, or say pid: new";
-        let field = if supervision.sockets.is_empty() {
-            "fdStore"
-        } else {
-            "sockets"
-        };
-        (field, message.to_owned())
-    })
 }
 
 /// Puts the variables by which a service finds all that to `env`, but for those

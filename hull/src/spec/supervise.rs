@@ -15,7 +15,6 @@ const KEYS: &[(&str, &[Section])] = &[
     ("after", &[Section::Services]),
     ("backoff", &[Section::Services]),
     ("critical", &[Section::Services]),
-    ("fdStore", &[Section::Services]),
     ("health", &[Section::Services]),
     ("onFailure", &[Section::Onboot, Section::Onshutdown]),
     ("oom", &[Section::Services]),
@@ -23,7 +22,6 @@ const KEYS: &[(&str, &[Section])] = &[
     ("requires", &[Section::Services]),
     ("restart", &[Section::Services]),
     ("security", &Section::ALL),
-    ("sockets", &[Section::Services]),
     ("startLimit", &[Section::Services]),
     ("stopSignal", &Section::ALL),
     ("stopTimeout", &Section::ALL),
@@ -99,8 +97,6 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         watchdog: fields.read(r, "watchdog", positive),
         oom: fields.read(r, "oom", |r, n, f| r.word(n, f, &oom)),
         critical: fields.read(r, "critical", Reader::boolean),
-        fd_store: fields.read(r, "fdStore", fd_store),
-        sockets: fields.read(r, "sockets", watch::sockets),
     }
 }
 
@@ -138,19 +134,6 @@ fn stop_signal(r: &mut Reader, node: &Node, field: &str) -> Option<i32> {
         },
         _ => r.parsed(node, field, text::signal).map(|s| s.value),
     }
-}
-
-/// How many descriptors may be kept; the rest of what a process may hold is its
-/// own.
-fn fd_store(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
-    const MOST: u32 = 64;
-    let count = r.integer::<u32>(node, field)?;
-    if count <= MOST {
-        return Some(count);
-    }
-    let message = format!("found {count}, allowed: a whole number from 0 to {MOST}");
-    r.problem(node.line, field, message);
-    None
 }
 
 /// A time in milliseconds.

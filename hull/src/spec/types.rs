@@ -2,9 +2,7 @@
 
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::{Interface, Mount};
-use hullkit_bundle::supervision::{
-    Measure, OnFailure, Probe, ReadyBy, Restart, Socket, StartLimit,
-};
+use hullkit_bundle::supervision::{Measure, OnFailure, Probe, ReadyBy, Restart, StartLimit};
 use serde_json::Value;
 
 use super::capability::CapabilityName;
@@ -189,8 +187,6 @@ pub struct Supervise {
     pub watchdog: Option<u64>,
     pub oom: Option<Measure>,
     pub critical: Option<bool>,
-    pub fd_store: Option<u32>,
-    pub sockets: Option<Vec<Socket>>,
 }
 
 /// `ready`.

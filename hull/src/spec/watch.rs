@@ -1,9 +1,9 @@
 //! Our keys about what PID 1 watches of a service: `ready`, `health`,
-//! `startLimit`, `sockets`.
+//! `startLimit`.
 
 use std::net::SocketAddr;
 
-use hullkit_bundle::supervision::{Measure, Probe, ReadyBy, Socket, StartLimit};
+use hullkit_bundle::supervision::{Measure, Probe, ReadyBy, StartLimit};
 
 use super::node::{Kind, Node, quoted};
 use super::read::{Fields, Reader};
@@ -56,7 +56,7 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
             timeout: None,
         });
     }
-    let own = ["delay", "fd", "notify"];
+    let own = ["delay", "notify"];
     let keys: Vec<&str> = own
         .iter()
         .chain(&PROBES)
@@ -66,9 +66,8 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
     let fields = r.fields(node, field, &keys)?;
     let ways: Vec<&str> = own.iter().chain(&PROBES).copied().collect();
     let timeout = fields.read(r, "timeout", positive);
-    let by = match one_of(r, &fields, field, &ways)?? {
+    let by = match one_of(r, &fields, field, &ways)? {
         "notify" => fields.read(r, "notify", yes).map(|()| ReadyBy::Notify),
-        "fd" => fields.read(r, "fd", descriptor).map(ReadyBy::Fd),
         "delay" => fields.read(r, "delay", positive).map(ReadyBy::Delay),
         _ => probe(r, &fields).map(ReadyBy::Probe),
     }?;
@@ -80,21 +79,20 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
     Some(ReadyFields { by, timeout })
 }
 
-/// The one of `ways` that is there. The inner none: there is none.
-#[allow(clippy::option_option, reason = "wrong, and absent, are two things")]
+/// The one of `ways` that is there.
 fn one_of<'w>(
     r: &mut Reader,
     fields: &Fields<'_>,
     field: &str,
     ways: &[&'w str],
-) -> Option<Option<&'w str>> {
+) -> Option<&'w str> {
     let mut found = ways.iter().filter(|way| fields.get(way).is_some());
     match (found.next(), found.next()) {
-        (Some(way), None) => Some(Some(way)),
+        (Some(way), None) => Some(way),
         (None, _) => {
             let message = format!("says not how, allowed: one of {}", ways.join(", "));
             r.problem(fields.line, field, message);
-            Some(None)
+            None
         }
         (Some(first), Some(second)) => {
             let line = fields.key_line(second).unwrap_or(fields.line);
@@ -111,16 +109,6 @@ fn yes(r: &mut Reader, node: &Node, field: &str) -> Option<()> {
         return Some(());
     }
     let message = "found the boolean false, allowed: true; or leave the key out";
-    r.problem(node.line, field, message);
-    None
-}
-
-fn descriptor(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
-    let fd = r.integer::<u32>(node, field)?;
-    if (3..=9).contains(&fd) {
-        return Some(fd);
-    }
-    let message = format!("found {fd}, allowed: a whole number from 3 to 9");
     r.problem(node.line, field, message);
     None
 }
@@ -146,7 +134,7 @@ pub(super) fn health(r: &mut Reader, node: &Node, field: &str) -> Option<HealthF
     // Without one it is the label's, or the image's.
     let named = PROBES.iter().any(|way| fields.get(way).is_some());
     let probe = match named {
-        true => one_of(r, &fields, field, &PROBES)?.and_then(|_| probe(r, &fields)),
+        true => one_of(r, &fields, field, &PROBES).and_then(|_| probe(r, &fields)),
         false => None,
     };
     let interval = fields.read(r, "interval", |r, n, f| {
@@ -259,59 +247,6 @@ fn url(text: &str) -> Result<(String, String), String> {
     }
     let address = address(host).or_else(|_| address(&format!("{host}:80")));
     Ok((address.map_err(|_| wrong())?, path.to_owned()))
-}
-
-/// `sockets`.
-pub(super) fn sockets(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<Socket>> {
-    r.list(node, field, socket)
-}
-
-fn socket(r: &mut Reader, node: &Node, field: &str) -> Option<Socket> {
-    let ways = ["listenDatagram", "listenStream"];
-    let fields = r.fields(node, field, &["listenDatagram", "listenStream", "name"])?;
-    let name = fields.read(r, "name", |r, n, f| r.parsed(n, f, socket_name));
-    let way = one_of(r, &fields, field, &ways)??;
-    let inet = if way == "listenStream" { "tcp" } else { "udp" };
-    let listen = fields.read(r, way, |r, n, f| match &n.kind {
-        Kind::Text(path) if path.starts_with('/') => {
-            let kind = if inet == "tcp" { "unix" } else { "unixgram" };
-            Some(format!("{kind}:{path}"))
-        }
-        Kind::Int(port) => match u16::try_from(*port).ok().filter(|port| *port > 0) {
-            // As systemd has it: IPv4 as well.
-            Some(port) => Some(format!("{inet}:[::]:{port}")),
-            None => {
-                let message = format!("found {}, allowed: {LISTEN}", n.describe());
-                r.problem(n.line, f, message);
-                None
-            }
-        },
-        _ => r
-            .parsed(n, f, |text| address(text).map_err(|_| wrong_listen(text)))
-            .map(|address| format!("{inet}:{}", address.value)),
-    })?;
-    Some(Socket {
-        listen,
-        name: name.map_or_else(|| "unknown".to_owned(), |name| name.value),
-    })
-}
-
-const LISTEN: &str = "a port from 1 to 65535, ADDRESS:PORT, or a path that begins with /";
-
-fn wrong_listen(text: &str) -> String {
-    format!("found {}, allowed: {LISTEN}", quoted(text))
-}
-
-/// As `LISTEN_FDNAMES` can hold it.
-fn socket_name(text: &str) -> Result<String, String> {
-    let good = |byte: u8| byte.is_ascii_graphic() && byte != b':';
-    if (1..=255).contains(&text.len()) && text.bytes().all(good) {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "found {}, allowed: 1 to 255 printable characters without :",
-        quoted(text)
-    ))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use hull::arch::Arch;
-use hull::compose::{self, Composed};
+use hull::compose::{self, Composed, Healthcheck};
 use hull::spec::{self, Problems, Security, Spec, label};
 use oci_spec::image::Config as ImageConfig;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub(super) struct Scene {
     yaml: String,
     image: ImageConfig,
+    healthcheck: Option<Healthcheck>,
     labels: HashMap<String, String>,
     security: Option<Security>,
 }
@@ -29,6 +30,7 @@ pub(super) fn file(yaml: &str) -> Scene {
     Scene {
         yaml: yaml.to_owned(),
         image: image(json!({"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]})),
+        healthcheck: None,
         labels: HashMap::new(),
         security: None,
     }
@@ -51,6 +53,12 @@ impl Scene {
 
     pub(super) fn image(mut self, config: Value) -> Self {
         self.image = image(config);
+        self
+    }
+
+    /// An image's configuration with Docker's HEALTHCHECK.
+    pub(super) fn healthcheck(mut self, config: &str) -> Self {
+        self.healthcheck = Healthcheck::find(config.as_bytes());
         self
     }
 
@@ -78,8 +86,9 @@ impl Scene {
     /// The last entry of the file, composed as a part of the whole.
     pub(super) fn compose(&self) -> Result<Composed, Problems> {
         let spec = self.spec()?;
-        let mut image = self.image.clone();
-        image.set_labels(Some(self.labels.clone()));
+        let mut image = compose::Image::from(self.image.clone());
+        image.config.set_labels(Some(self.labels.clone()));
+        image.healthcheck = self.healthcheck.clone();
         let all = compose::all(&spec, Arch::Aarch64, |_| Ok::<_, Problems>(image.clone()))?;
         Ok(all.into_iter().next_back().unwrap())
     }

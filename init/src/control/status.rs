@@ -3,7 +3,7 @@
 use hullkit_bundle::control;
 
 use super::names::section_name;
-use crate::supervise::{Core, Entry, How, State, Time};
+use crate::supervise::{Core, Entry, How, Kind, State, Time};
 
 /// All entries, in the order that the core has them.
 pub(crate) fn entries(core: &Core, now: Time) -> Vec<control::Entry> {
@@ -35,5 +35,10 @@ pub(crate) fn entry(entry: &Entry, now: Time) -> control::Entry {
         },
         crash_loop: entry.crash_loop(now),
         error: entry.error().map(str::to_owned),
+        ready: (entry.spec().kind == Kind::Service
+            && matches!(entry.state(), State::Running { .. }))
+        .then(|| entry.is_up()),
+        healthy: entry.watch().is_healthy().filter(|_| entry.is_alive()),
+        status: entry.watch().status().map(str::to_owned),
     }
 }

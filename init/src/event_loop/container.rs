@@ -152,6 +152,13 @@ impl Container {
         Some((process.pid, process.pidfd.as_ref()?))
     }
 
+    /// Whether the core knows that it runs.
+    pub(super) fn is_announced(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| process.announced)
+    }
+
     /// A descriptor of its standard error, once there is one.
     pub(super) fn stderr(&self) -> io::Result<Option<OwnedFd>> {
         let writers = self.output.as_ref().map(Output::writers).transpose()?;

@@ -203,7 +203,8 @@ impl Shell {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
-            let tick = event == Event::Tick;
+            // What services say is saved a batch at a time.
+            let tick = matches!(event, Event::Tick | Event::Notice { .. });
             self.core.step(event, now(), &mut actions);
             if !tick || !actions.is_empty() {
                 self.save();
@@ -240,7 +241,7 @@ impl Shell {
                 report::system(state).write();
                 self.tell_change(state.as_str(), None);
             }
-            Action::AllReady => report::all_ready(now()).write(),
+            Action::AllReady => report::all_ready(self.core.ready().unwrap_or_default()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
@@ -427,6 +428,9 @@ impl Shell {
         }
         if let Some(event) = event {
             self.feed(event);
+        }
+        if let Some(entry) = touched {
+            self.hear_from_now(entry);
         }
         // The core has said whether that was a failure.
         self.tell_log();

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use super::poller::Token;
 use super::{Shell, now, problem};
 use crate::Error;
-use crate::notify::{self, MAX_MESSAGE, Message};
+use crate::notify::{self, MAX_MESSAGE};
 use crate::plan::Bundle;
 use crate::supervise::{EntryId, Event, Notice, Time};
 use crate::sys::fd;
@@ -46,13 +46,6 @@ pub(super) struct Notify {
     second: Time,
     /// Nothing is taken until then.
     pub(super) silent_until: Option<Time>,
-}
-
-/// A message, and what came with it.
-#[derive(Debug)]
-struct Received {
-    message: Message,
-    descriptors: Vec<OwnedFd>,
 }
 
 impl Notify {
@@ -101,24 +94,24 @@ impl Notify {
         }
     }
 
-    /// The messages that are there, as far as their number allows.
-    fn receive(&mut self) -> Vec<Received> {
+    /// What the messages that are there say, as far as their number allows.
+    fn receive(&mut self) -> Vec<Notice> {
         let now = now();
         if now.since(self.second) >= 1000 {
             self.second = now;
             self.taken = 0;
         }
-        let mut received = Vec::new();
+        let mut notices = Vec::new();
         for _ in 0..AT_A_TIME {
             if self.taken >= IN_A_SECOND {
                 self.silent_until = Some(self.second.after(1000));
                 break;
             }
             match receive(self.socket.as_fd()) {
-                Ok((sender, message)) => {
+                Ok((sender, said)) => {
                     self.taken += 1;
                     if sender.is_some_and(|pid| is_in(pid, &self.cgroup)) {
-                        received.push(message);
+                        notices.extend(said);
                     }
                 }
                 Err(Errno::EINTR) => {}
@@ -126,42 +119,32 @@ impl Notify {
                 Err(_) => break,
             }
         }
-        received
+        notices
     }
 }
 
-/// One message, and the process that sent it.
-fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Received), Errno> {
+/// What one message says, and the process that sent it. Descriptors that came
+/// with it are closed, which is what `sd_notify_barrier(3)` waits for.
+fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Vec<Notice>), Errno> {
     let mut text = [0; MAX_MESSAGE];
     let mut parts = [IoSliceMut::new(&mut text)];
     let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials, [RawFd; DESCRIPTORS]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let (bytes, whole, sender, descriptors) = {
-        let got = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        let mut sender = None;
-        let mut descriptors = Vec::new();
-        for control in got.cmsgs()? {
-            match control {
-                ControlMessageOwned::ScmRights(raw) => {
-                    descriptors.extend(raw.into_iter().map(fd::received));
-                }
-                ControlMessageOwned::ScmCredentials(who) => sender = Some(Pid::from_raw(who.pid())),
-                _ => {}
+    let got = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
+    let mut sender = None;
+    for control in got.cmsgs()? {
+        match control {
+            ControlMessageOwned::ScmRights(raw) => {
+                raw.into_iter().map(fd::received).for_each(drop);
             }
+            ControlMessageOwned::ScmCredentials(who) => sender = Some(Pid::from_raw(who.pid())),
+            _ => {}
         }
-        let whole = !got.flags.contains(MsgFlags::MSG_TRUNC);
-        (got.bytes, whole, sender, descriptors)
-    };
+    }
+    let (bytes, whole) = (got.bytes, !got.flags.contains(MsgFlags::MSG_TRUNC));
     // Half a message is none.
     let text = text.get(..bytes).filter(|_| whole).unwrap_or_default();
-    let message = notify::parse(text);
-    Ok((
-        sender,
-        Received {
-            message,
-            descriptors,
-        },
-    ))
+    Ok((sender, notify::parse(text)))
 }
 
 /// Whether the process `pid` is in `cgroup` or below it.
@@ -205,23 +188,30 @@ impl Shell {
         }
     }
 
-    /// Takes what the entry has said.
+    /// Takes what the entry has said. What it says before the core knows that it
+    /// runs waits in the socket.
     pub(super) fn hear(&mut self, id: EntryId) {
-        let Some(notify) = self.container(id).and_then(|c| c.notify.as_mut()) else {
+        let container = self.container(id);
+        let runs = container.as_ref().is_some_and(|c| c.is_announced());
+        let Some(notify) = container.and_then(|c| c.notify.as_mut()) else {
             return;
         };
-        let received = notify.receive();
-        self.listen_later(id);
-        for Received {
-            message,
-            descriptors,
-        } in received
-        {
-            drop(descriptors);
-            for notice in message.notices {
-                self.notice(id, notice);
-            }
+        if !runs {
+            self.listen(id, EpollFlags::empty());
+            return;
         }
+        let notices = notify.receive();
+        // Whoever has said too much is not heard for a while.
+        if notify.silent_until.is_some() {
+            self.listen(id, EpollFlags::empty());
+        }
+        if notices.is_empty() {
+            return;
+        }
+        for notice in notices {
+            self.notice(id, notice);
+        }
+        self.save();
     }
 
     fn notice(&mut self, entry: EntryId, notice: Notice) {
@@ -234,14 +224,19 @@ impl Shell {
         self.feed(Event::Notice { entry, notice });
     }
 
-    /// Whoever has said too much is not heard for a while.
-    fn listen_later(&mut self, id: EntryId) {
-        let socket = self.containers.get(id.0).and_then(Option::as_ref);
-        if let Some(notify) = socket.and_then(|container| container.notify.as_ref())
-            && notify.silent_until.is_some()
-            && let Err(error) =
-                self.poller
-                    .change(notify.socket(), Token::Notify(id.0), EpollFlags::empty())
+    /// Hears what the entry says from now on, as it runs, and what it has said:
+    /// its end may be the next that is told.
+    pub(super) fn hear_from_now(&mut self, id: EntryId) {
+        self.listen(id, EpollFlags::EPOLLIN);
+        self.hear(id);
+    }
+
+    fn listen(&self, id: EntryId, flags: EpollFlags) {
+        let container = self.containers.get(id.0).and_then(Option::as_ref);
+        if let Some(notify) = container.and_then(|container| container.notify.as_ref())
+            && let Err(error) = self
+                .poller
+                .change(notify.socket(), Token::Notify(id.0), flags)
         {
             problem(&format!("watch notify socket: {error}"));
         }
@@ -257,17 +252,12 @@ impl Shell {
     /// Hears those again who have been silent for long enough.
     pub(super) fn hear_again(&mut self) {
         let now = now();
-        for (index, container) in self.containers.iter_mut().enumerate() {
-            let notify = container.as_mut().and_then(|c| c.notify.as_mut());
-            if let Some(notify) = notify
-                && notify.silent_until.is_some_and(|until| until <= now)
-            {
-                notify.silent_until = None;
-                let token = Token::Notify(index);
-                let flags = EpollFlags::EPOLLIN;
-                if let Err(error) = self.poller.change(notify.socket(), token, flags) {
-                    problem(&format!("watch notify socket: {error}"));
-                }
+        for index in 0..self.containers.len() {
+            let id = EntryId(index);
+            let notify = self.container(id).and_then(|c| c.notify.as_mut());
+            let ends = |until: &mut Time| *until <= now;
+            if notify.is_some_and(|notify| notify.silent_until.take_if(ends).is_some()) {
+                self.listen(id, EpollFlags::EPOLLIN);
             }
         }
     }

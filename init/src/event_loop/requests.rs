@@ -294,6 +294,7 @@ impl Shell {
             uptime_ms: now.0,
             onboot_done_ms: self.core.onboot_done().map(|time| time.0),
             services_up_ms: self.core.services_up().map(|time| time.0),
+            ready_ms: self.core.ready().map(|time| time.0),
             ..self.system.clone()
         };
         Reply::Status(Box::new(Status {

@@ -65,6 +65,12 @@ fn detail(entry: &Entry) -> String {
     if entry.crash_loop {
         parts.push("crash loop".to_owned());
     }
+    if entry.ready == Some(false) {
+        parts.push("not ready".to_owned());
+    }
+    if entry.healthy == Some(false) {
+        parts.push("unhealthy".to_owned());
+    }
     parts.extend(entry.error.clone());
     parts.join(", ")
 }
@@ -97,6 +103,9 @@ fn machine(system: &System) -> String {
     if let Some(ms) = system.services_up_ms {
         rows.push(["Services up at:".to_owned(), duration(ms)]);
     }
+    if let Some(ms) = system.ready_ms {
+        rows.push(["Ready at:".to_owned(), duration(ms)]);
+    }
     rows.extend(
         system
             .problems
@@ -128,6 +137,10 @@ fn one(entry: &Entry) -> String {
     add(code, entry.code.map(|code| code.to_string()));
     add(signal, entry.signal.map(|signal| signal.to_string()));
     add("Restarts in:", entry.restart_in_ms.map(duration));
+    let yes_or_no = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    add("Ready:", entry.ready.map(yes_or_no));
+    add("Healthy:", entry.healthy.map(yes_or_no));
+    add("Status:", entry.status.clone());
     add("Crash loop:", entry.crash_loop.then(|| "yes".to_owned()));
     add("Error:", entry.error.clone());
     columns(&rows)

@@ -30,6 +30,8 @@ pub(super) struct Service {
     /// As it was started with.
     environment: Vec<(OsString, OsString)>,
     cgroup: OwnedFd,
+    /// `/dev/null`: it may have none.
+    null: OwnedFd,
     /// Whether it has a user namespace of its own.
     foreign: bool,
 }
@@ -60,6 +62,7 @@ impl Service {
             folder: open_at(&proc.join("cwd"), folder)?,
             environment: pairs(&environment),
             cgroup: open_at(Path::new(cgroup), folder)?,
+            null: open_at(Path::new("/dev/null"), OFlag::O_RDWR)?,
             foreign: user(&proc).map_err(Error::path("stat", &proc))? != ours,
         })
     }
@@ -107,13 +110,17 @@ impl Service {
     fn become_program(&self, program: &str, arguments: &[&str]) -> io::Error {
         // It may have no right to be there any more; the root is as good.
         let _in_the_root = nix::unistd::fchdir(&self.folder);
-        Command::new(OsStr::new(program))
-            .args(arguments)
-            .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .exec()
+        let null = || self.null.try_clone().map(Stdio::from);
+        match null().and_then(|stdin| Ok((stdin, null()?))) {
+            Ok((stdin, stdout)) => Command::new(OsStr::new(program))
+                .args(arguments)
+                .env_clear()
+                .envs(self.environment.iter().map(|(name, value)| (name, value)))
+                .stdin(stdin)
+                .stdout(stdout)
+                .exec(),
+            Err(error) => error,
+        }
     }
 }
 

@@ -72,8 +72,6 @@ pub enum Event {
 pub enum Notice {
     /// `READY=1`: it is ready, or has reloaded its configuration.
     Ready,
-    /// A newline on the descriptor that stands for its readiness.
-    ReadyByFd,
     /// `RELOADING=1`.
     Reloading,
     /// `STOPPING=1`: it ends by itself.

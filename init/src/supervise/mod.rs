@@ -125,7 +125,8 @@ impl Core {
         self.onboot_done
     }
 
-    /// When each service had been started once, or had failed to.
+    /// When each service had been started once, had failed to, or waited for one
+    /// that was not ready.
     #[must_use]
     pub fn services_up(&self) -> Option<Time> {
         self.services_up

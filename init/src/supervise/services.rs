@@ -73,7 +73,11 @@ impl Core {
         if services().any(|entry| matches!(entry.state, State::Starting { .. })) {
             return false;
         }
-        if self.services_up.is_none() && services().all(|entry| entry.tried) {
+        // Who still waits does so for one that runs and is not ready.
+        let settled = |entry: &Entry| {
+            entry.tried || matches!(entry.state, State::Running { .. } | State::Waiting)
+        };
+        if self.services_up.is_none() && services().all(settled) {
             self.services_up = Some(step.now);
         }
         // Nothing waits for the processor any more.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{abuse, sys};
+use crate::{abuse, notice, serve, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -32,6 +32,15 @@ use crate::{abuse, sys};
 /// | `fill=PATH` | fills a filesystem |
 /// | `massacre=N` | kills N processes at random |
 /// | `pester=PATH` | a hundred bad clients of a unix socket, for ever |
+/// | `await=PATH` | waits until there is such a file |
+/// | `present=PATH`, `absent=PATH` | fails unless there is, is not, such a file |
+/// | `copy=FROM:TO` | copies a file's content |
+/// | `notify=LINE;LINE` | tells PID 1 (`sd_notify(3)`) |
+/// | `tell=SOCKET:LINE` | the same at another socket |
+/// | `notices=N` | N notices, as fast as they are taken |
+/// | `feed=MS:PATH` | `WATCHDOG=1` every so often, until there is such a file |
+/// | `listen=PORT`, `listen=PATH` | a listening socket |
+/// | `http=PORT:PATH` | answers by HTTP: 200, or 503 while there is such a file |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
     for step in steps {
@@ -74,6 +83,34 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("forever", "") => loop {
             thread::park();
         },
+        ("await", path) => until_there(path, || Ok(())),
+        ("present", path) => there(path, true),
+        ("absent", path) => there(path, false),
+        ("copy", files) => {
+            let (from, to) = pair(files)?;
+            fs::write(to, fs::read(from)?)
+        }
+        ("notify", lines) => notice::send(lines),
+        ("tell", text) => {
+            let (socket, line) = pair(text)?;
+            notice::send_to(socket, line)
+        }
+        ("notices", count) => {
+            (0..number(count)?).try_for_each(|n| notice::send(&format!("STATUS={n}")))
+        }
+        ("feed", text) => {
+            let (time, path) = pair(text)?;
+            let time = Duration::from_millis(number(time)?);
+            until_there(path, || {
+                thread::sleep(time);
+                notice::send("WATCHDOG=1")
+            })
+        }
+        ("listen", place) => serve::listen(place),
+        ("http", text) => {
+            let (port, ill) = pair(text)?;
+            serve::http(port, ill)
+        }
         ("kill", target) => kill(target),
         ("bomb", "") => abuse::fork_bomb(),
         ("hog", "") => abuse::hog(),
@@ -119,6 +156,25 @@ fn kmsg(path: &str) -> io::Result<()> {
         log.write_all(format!("act: {path}: {line}\n").as_bytes())?;
     }
     Ok(())
+}
+
+/// Does something again and again until there is a file.
+fn until_there(path: &str, mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    while !fs::exists(path)? {
+        act()?;
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// How often a file is looked for.
+const POLL: Duration = Duration::from_millis(5);
+
+fn there(path: &str, wanted: bool) -> io::Result<()> {
+    if fs::exists(path)? == wanted {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{path}: not so")))
 }
 
 fn number(value: &str) -> io::Result<u64> {

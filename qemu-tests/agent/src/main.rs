@@ -18,9 +18,11 @@ mod abuse;
 mod act;
 mod channel;
 mod exec;
+mod notice;
 mod op;
 mod orphans;
 mod proc;
+mod serve;
 mod sys;
 mod terminal;
 

@@ -6,6 +6,7 @@ mod broken;
 mod containers;
 mod control;
 mod examples;
+mod health;
 mod hostile;
 mod hotplug;
 mod life;
@@ -14,6 +15,7 @@ mod network;
 mod onboot;
 mod orphans;
 mod outputs;
+mod ready;
 mod root;
 mod services;
 mod shutdown;
@@ -24,6 +26,8 @@ const CASES: &[&[Case]] = &[
     boot::CASES,
     onboot::CASES,
     services::CASES,
+    ready::CASES,
+    health::CASES,
     root::CASES,
     containers::CASES,
     hostile::CASES,

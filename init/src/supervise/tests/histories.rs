@@ -48,7 +48,6 @@ fn ready() -> impl Strategy<Value = Option<ReadyBy>> {
     prop_oneof![
         3 => Just(None),
         2 => Just(Some(ReadyBy::Notify)),
-        1 => Just(Some(ReadyBy::Fd(3))),
         1 => (1u64..400).prop_map(|ms| Some(ReadyBy::Delay(ms))),
         2 => Just(Some(ReadyBy::Probe(probe()))),
     ]
@@ -198,7 +197,6 @@ fn variant() -> impl Strategy<Value = Variant> {
 fn notice() -> impl Strategy<Value = Notice> {
     prop_oneof![
         8 => Just(Notice::Ready),
-        2 => Just(Notice::ReadyByFd),
         8 => Just(Notice::Alive),
         1 => Just(Notice::Trigger),
         1 => Just(Notice::Stopping),

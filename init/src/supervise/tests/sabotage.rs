@@ -133,16 +133,12 @@ impl Sabotage {
         match (self, event) {
             (Self::ReadyTooEarly, Event::Started { entry, pid }) => {
                 let said = |notice| Event::Notice { entry, notice };
-                vec![
-                    Event::Started { entry, pid },
-                    said(Notice::Ready),
-                    said(Notice::ReadyByFd),
-                ]
+                vec![Event::Started { entry, pid }, said(Notice::Ready)]
             }
             (
                 Self::DeafToReady,
                 Event::Notice {
-                    notice: Notice::Ready | Notice::ReadyByFd,
+                    notice: Notice::Ready,
                     ..
                 },
             )

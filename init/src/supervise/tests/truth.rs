@@ -97,7 +97,6 @@ impl Truth {
         let by = spec.supervision.ready.as_ref();
         match notice {
             Notice::Ready if by == Some(&ReadyBy::Notify) => self.become_ready(spec, now),
-            Notice::ReadyByFd if matches!(by, Some(ReadyBy::Fd(_))) => self.become_ready(spec, now),
             Notice::Alive if self.ready => self.alive(spec, now),
             Notice::WatchdogInterval(ms) => {
                 self.watchdog_ms = *ms;
