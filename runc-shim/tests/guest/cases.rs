@@ -236,9 +236,10 @@ fn namespaces() -> Vec<Case> {
             .with("/process/rlimits", json!([{"type": "RLIMIT_NOFILE", "soft": 55, "hard": 66}]))
             .with("/process/oomScoreAdj", json!(77))
             .with("/mounts/3", json!({"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "ro"]}))
-            .script("touch /tmp/userns; mount --make-rprivate /tmp; unshare -U sleep 8 & usleep 500000
-            for p in /proc/[0-9]*; do grep -q sleep $p/comm 2>/dev/null && echo 0 100000 1000 > $p/uid_map && echo 0 100000 1000 > $p/gid_map && mount -o bind $p/ns/user /tmp/userns; done
-            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/userns")
+            .script("touch /tmp/userns; mount --make-rprivate /tmp; unshare -U sleep 80 & p=$!
+            n=0; while [ $(readlink /proc/$p/ns/user) = $(readlink /proc/self/ns/user) ] && [ $n -lt 300 ]; do usleep 100000; n=$((n+1)); done
+            echo 0 100000 1000 > /proc/$p/uid_map; echo 0 100000 1000 > /proc/$p/gid_map; mount -o bind /proc/$p/ns/user /tmp/userns
+            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/userns; kill $p")
             .says("0")
             .says(" 0 100000 1000")
             .says("55")

@@ -32,12 +32,12 @@ pub(crate) fn all() -> Vec<Case> {
             .says("d f link out suid "),
         Case::new("bind-read-only-and-what-is-below", "touch /data/x; touch /data/sub/x && echo below")
             .with("/mounts/-", bind("/tmp/r", &["rbind", "ro"]))
-            .script(&format!("{NESTED}; {RUN}; umount /tmp/r/sub; umount /tmp/r"))
+            .script(&format!("{NESTED}; {RUN}; umount /tmp/r/sub; umount /tmp/r; rmdir /tmp/r"))
             .says("touch: /data/x: Read-only file system")
             .says("below"),
         Case::new("bind-all-read-only", "touch /data/x; touch /data/sub/x; grep ' /data' /proc/self/mounts")
             .with("/mounts/-", bind("/tmp/r", &["rbind", "rro", "rnosuid", "rnodev", "rnoexec", "rnoatime"]))
-            .script(&format!("{NESTED}; {RUN}; grep -c '/tmp/r.* ro' /proc/mounts; umount /tmp/r/sub; umount /tmp/r"))
+            .script(&format!("{NESTED}; {RUN}; grep -c '/tmp/r.* ro' /proc/mounts; umount /tmp/r/sub; umount /tmp/r; rmdir /tmp/r"))
             .says("touch: /data/x: Read-only file system")
             .says("touch: /data/sub/x: Read-only file system")
             .says("outer /data tmpfs ro,nosuid,nodev,noexec,noatime,inode64 0 0")
