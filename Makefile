@@ -9,6 +9,12 @@ SHELL := /bin/bash
 
 ARCH ?= $(shell uname -m)
 ARCHES := x86_64 aarch64
+# One of them, where somebody says which.
+ifneq ($(origin ARCH),file)
+ifneq ($(words $(ARCH)):$(filter-out $(ARCHES),$(ARCH)),1:)
+$(error ARCH=$(ARCH): allowed are $(ARCHES))
+endif
+endif
 HULL := out/bin/hull
 export HULL_STORE := $(CURDIR)/out/store
 export HULL_GUEST := $(CURDIR)/out/guest
@@ -78,13 +84,13 @@ images: redis $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$
 # ---- the main job ------------------------------------------------------------
 
 .PHONY: boot
-boot: deps-build deps-run host guest-$(ARCH) ## build examples/minimal.yml and boot it on this terminal (ARCH=aarch64 for the other)
+boot: deps-run host guest-$(ARCH) ## build examples/minimal.yml and boot it on this terminal (ARCH=aarch64 for the other)
 	@$(MAKE) --no-print-directory images-minimal
 	$(HULL) build --arch $(ARCH) --dir out/boot --name minimal-$(ARCH) examples/minimal.yml
 	$(HULL) run --arch $(ARCH) out/boot/minimal-$(ARCH)
 
 .PHONY: run-redis
-run-redis: deps-build deps-run host guest-$(ARCH) ## build examples/redis.yml and run it, on port 6379 of this machine
+run-redis: deps-run host guest-$(ARCH) ## build examples/redis.yml and run it, on port 6379 of this machine
 	@$(MAKE) --no-print-directory images-minimal $(STAMPS)/package-redis-$(ARCH)
 	$(HULL) build --arch $(ARCH) --dir out/boot --name redis-$(ARCH) examples/redis.yml
 	$(HULL) run --arch $(ARCH) --publish 6379:6379 out/boot/redis-$(ARCH)
@@ -105,12 +111,22 @@ test: deps-test ## every test, the QEMU ones too, on both architectures
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
-	@$(MAKE) --no-print-directory test-import test-runtime
+	@$(MAKE) --no-print-directory test-import test-seccomp test-runtime
 	HULLKIT_OUT=$(CURDIR)/out cargo test --locked -p qemu-tests
 
 .PHONY: test-import
 test-import: images # Debian's real packages, with depmod's word for it
 	HULLKIT_KERNEL_DEBS=$(CURDIR)/out/kernels cargo test --locked -p hull --test kernel_import
+
+# The default profiles of Podman and Docker, from Debian's packages of them.
+PROFILE_PACKAGES := golang-github-containers-common golang-github-docker-docker-dev
+PROFILES := usr/share/containers/seccomp.json usr/share/gocode/src/github.com/docker/docker/profiles/seccomp/default.json
+
+.PHONY: test-seccomp
+test-seccomp: deps-test # the filter compiler against libseccomp
+	set -e; for deb in $$(build/apt.sh x86_64 $(CURDIR)/out/debs $(PROFILE_PACKAGES)); do dpkg-deb -x $$deb out/profiles; done
+	HULLKIT_SECCOMP_PROFILES=$(subst $(eval ) ,:,$(PROFILES:%=$(CURDIR)/out/profiles/%)) \
+	cargo test --locked -p runc-shim --lib seccomp::differential
 
 # The runtime alone, case by case, below both kernels.
 RUNTIME_KERNELS := $(foreach series,6.12 6.1,$(CURDIR)/out/boot/bare-$(series)-kernel)
@@ -123,6 +139,11 @@ $(RUNTIME_KERNELS): $(CURDIR)/out/boot/bare-%-kernel: $(STAMPS)/kernel-%-x86_64 
 test-runtime: guest-x86_64 $(RUNTIME_KERNELS)
 	HULLKIT_KERNEL=$(subst $(eval ) ,:,$(RUNTIME_KERNELS)) HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
 	cargo test --locked -p runc-shim --test guest
+
+.PHONY: soak
+soak: deps-test ## long runs: 200 boots, 100 shutdowns, 1,000 kills (SOAK='boots=20' for others)
+	@$(MAKE) --no-print-directory build images
+	HULLKIT_OUT=$(CURDIR)/out cargo run --locked -p qemu-tests --bin soak -- $(SOAK)
 
 .PHONY: bench
 bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)

@@ -4,8 +4,8 @@
 #   build/deps.sh build|run|test
 #
 # build: a C compiler, and Rust's standard library for the other architecture
-# run:   QEMU for both architectures
-# test:  build and run, and the real peers that the tests talk to
+# run:   build, and QEMU for both architectures
+# test:  run, and the real peers that the tests talk to
 #
 # With everything in place it does nothing and needs no rights. Otherwise it
 # runs apt-get as root, through sudo where that asks for no password, or
@@ -47,6 +47,7 @@ need_build() {
 }
 
 need_run() {
+    need_build
     has qemu-system-x86_64 || backports+=(qemu-system-x86)
     has qemu-system-aarch64 || backports+=(qemu-system-arm)
     # qemu-system-x86's network boot ROMs; a recommendation, not a dependency.
@@ -54,7 +55,6 @@ need_run() {
 }
 
 need_test() {
-    need_build
     need_run
     # What a user's PATH may lack, such as depmod, lies in the sbin folders.
     local PATH=$PATH:/usr/sbin:/sbin
@@ -62,9 +62,13 @@ need_test() {
     has ip || packages+=(iproute2)
     has depmod || packages+=(kmod)
     has cpio || packages+=(cpio)
+    has mkfs.ext4 || packages+=(e2fsprogs)
     has zstd || packages+=(zstd)
     has lz4 || packages+=(lz4)
     [ -x /bin/busybox ] || packages+=(busybox-static)
+    has newuidmap || packages+=(uidmap)
+    [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
+    has dpkg-deb || packages+=(dpkg)
     # Another client of registries, and a registry.
     has docker-registry || packages+=(docker-registry)
     has skopeo || packages+=(skopeo)

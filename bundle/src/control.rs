@@ -2,7 +2,9 @@
 //! stream socket. `docs/control-protocol.md` describes it for other clients.
 //!
 //! A client sends one [`Request`] a line; PID 1 answers each with one
-//! [`Reply`] line, in order. Only uid 0 (by `SO_PEERCRED`) is served.
+//! [`Reply`] line, in order; [`Op::Events`] by one after another. On
+//! [`crate::layout::CONTROL_SOCKET`] only uid 0 (by `SO_PEERCRED`) is served;
+//! on [`crate::layout::VIEW_SOCKET`] everybody, who may only look.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,21 +40,87 @@ pub enum Op {
     Start {
         /// The service.
         name: String,
+        /// False: answered at once.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        wait: bool,
     },
     /// Stops a service and keeps it stopped. Answered when it is down.
     Stop {
         /// The service.
         name: String,
+        /// False: answered at once.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        wait: bool,
     },
     /// Stops and starts a service. Answered when it runs again or failed to.
     Restart {
         /// The service.
         name: String,
+        /// False: answered at once.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        wait: bool,
+    },
+    /// Sends a signal to an entry's first process. Answered at once.
+    Kill {
+        /// The entry.
+        name: String,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// Answered when the entry runs or has ended well, or failed to; with no
+    /// name, when each service has been started once.
+    Wait {
+        /// The entry.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+    /// Answered by a [`Reply::Event`] for each change of state from now on.
+    Events,
+    /// What the entries that run use of the machine.
+    Top,
+    /// PID 1's version.
+    Version,
+    /// Executes PID 1 again, with everything that runs left alone. Answered by
+    /// the new one.
+    Reexec {
+        /// The program, in PID 1's view; none: the one that runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// Powers the machine off. Answered when the way down begins.
     Poweroff,
     /// Reboots the machine. Answered when the way down begins.
     Reboot,
+    /// Stops everything, and the processor. Answered when the way down begins.
+    Halt,
+    /// Reboots into the kernel that was loaded by `kexec_load(2)`. Answered when
+    /// the way down begins.
+    Kexec,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+impl Op {
+    /// Whether it changes nothing, so that everybody may ask it.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        matches!(
+            self,
+            Self::List
+                | Self::Status { .. }
+                | Self::Wait { .. }
+                | Self::Events
+                | Self::Top
+                | Self::Version
+        )
+    }
 }
 
 /// The answer.
@@ -63,6 +131,20 @@ pub enum Reply {
     Ok,
     /// Of [`Op::List`] and [`Op::Status`].
     Status(Box<Status>),
+    /// Of [`Op::Events`], one after another.
+    Event(Box<Change>),
+    /// Of [`Op::Top`].
+    Top {
+        /// Those that run.
+        entries: Vec<Usage>,
+    },
+    /// Of [`Op::Version`].
+    Version {
+        /// That of the program.
+        version: String,
+        /// [`VERSION`].
+        protocol: u32,
+    },
     /// It is not done.
     Error {
         /// For programs.
@@ -156,6 +238,36 @@ pub struct Entry {
     pub error: Option<String>,
 }
 
+/// Something changed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// What, in the word of the kernel log: `running`, `failed`.
+    pub state: String,
+    /// Of which entry, as it is now; absent: of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
+    /// Changes before this one that the client was too slow for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+/// What an entry uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// `onboot`, `services` or `onshutdown`.
+    pub section: String,
+    /// The bundle's name.
+    pub name: String,
+    /// Processor time, in microseconds; it only grows.
+    pub cpu_us: u64,
+    /// Memory, in bytes, with its part of the page cache.
+    pub memory: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
 /// What a client asks of the log process, on its own socket
 /// ([`crate::layout::LOG_SOCKET`]): one line; the answer is a [`LogLine`] a
 /// line, then the end of the stream.
@@ -172,6 +284,9 @@ pub struct LogRequest {
     /// Go on with what comes.
     #[serde(default)]
     pub follow: bool,
+    /// Only lines from this moment on, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub since_ms: u64,
 }
 
 /// A line that a container wrote.

@@ -50,7 +50,7 @@ impl Section {
 /// Folder of all bundles, relative to the image's root.
 pub const CONTAINERS: &str = "containers";
 /// Folder of the volumes, relative to the image's root; each holds
-/// [`LOWER`], [`TMP`] and `merged`.
+/// [`LOWER`], [`TMP`] and [`MERGED`].
 pub const VOLUMES: &str = "containers/volumes";
 /// A volume's mount point, below the volume's folder.
 pub const MERGED: &str = "merged";
@@ -88,8 +88,18 @@ pub const RESOLV_CONF: &str = "/run/resolvconf/resolv.conf";
 pub const RUN: &str = "/run/hullkit";
 /// The control socket (unix, stream): [`crate::control`].
 pub const CONTROL_SOCKET: &str = "/run/hullkit/control.sock";
+/// The socket for those who may only look (unix, stream):
+/// [`crate::control::Op::only_looks`].
+pub const VIEW_SOCKET: &str = "/run/hullkit/view.sock";
 /// The log process's socket (unix, stream): [`crate::control::LogRequest`].
 pub const LOG_SOCKET: &str = "/run/hullkit/log.sock";
+/// Folder of the folders, one a service, that hold the socket by which it says
+/// how it is: `services.web/notify.sock`.
+pub const NOTIFY: &str = "/run/hullkit/notify";
+/// Where a service finds its folder of [`NOTIFY`].
+pub const NOTIFY_INSIDE: &str = "/run/notify";
+/// The socket, in that folder.
+pub const NOTIFY_SOCKET: &str = "notify.sock";
 /// `--root` of the OCI runtime.
 pub const RUNTIME_ROOT: &str = "/run/runc-shim";
 /// Where cgroup v2 is mounted.

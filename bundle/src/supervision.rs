@@ -29,8 +29,33 @@ pub struct Supervision {
     /// onboot entry never, an onshutdown entry after 90 s, as nothing may keep
     /// the machine from its end.
     pub timeout: u64,
-    /// Onboot: what its failure means for the boot.
+    /// Onboot: what its failure means for the boot; onshutdown: for the end.
     pub on_failure: OnFailure,
+    /// Services: how often they may be started.
+    #[serde(skip_serializing_if = "StartLimit::is_none")]
+    pub start_limit: StartLimit,
+    /// Services: when they count as ready; none: as soon as they run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<ReadyBy>,
+    /// Services: failed if not ready after this many milliseconds.
+    pub ready_timeout: u64,
+    /// Services: how it is found out whether they still do what they are for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Services: failed if they do not say `WATCHDOG=1` for this many
+    /// milliseconds. 0: they need not.
+    pub watchdog: u64,
+    /// Services: what it means when the kernel ends them for want of memory.
+    pub oom: Measure,
+    /// Services: their final failure reboots the machine.
+    pub critical: bool,
+    /// Services: they have a socket to say how they are (`sd_notify(3)`).
+    pub notify: bool,
+    /// Services: how many listening sockets they may leave with PID 1.
+    pub fd_store: u32,
+    /// Services: sockets that PID 1 makes and keeps for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<Socket>,
 }
 
 impl Supervision {
@@ -52,9 +77,22 @@ impl Default for Supervision {
             stop_timeout: 10_000,
             timeout: 0,
             on_failure: OnFailure::default(),
+            start_limit: StartLimit::default(),
+            ready: None,
+            ready_timeout: READY_TIMEOUT,
+            health: None,
+            watchdog: 0,
+            oom: Measure::Restart,
+            critical: false,
+            notify: false,
+            fd_store: 0,
+            sockets: Vec::new(),
         }
     }
 }
+
+/// The default of [`Supervision::ready_timeout`].
+pub const READY_TIMEOUT: u64 = 90_000;
 
 /// The default stop signal; 15 on every architecture of Linux.
 pub const SIGTERM: i32 = 15;
@@ -98,18 +136,230 @@ impl Default for Backoff {
     }
 }
 
-/// What the failure of an onboot entry means.
+/// What the failure of an onboot entry means for the boot, that of an
+/// onshutdown entry for the machine's end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
-    /// The boot goes on with the next entry, as LinuxKit does.
+    /// The next entry's turn comes, as LinuxKit does.
     #[default]
     Continue,
-    /// No further onboot entry and no service is started; the machine stays
-    /// up, so that it can be looked at.
+    /// No further entry is started, nor, at boot, any service: the machine
+    /// stays up, so that it can be looked at. On the way down it ends.
     Stop,
     /// The machine reboots.
     Reboot,
     /// The machine powers off.
     Poweroff,
+}
+
+/// What is done about a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Nothing, but that it is said.
+    None,
+    /// It is ended, and started again as its policy says.
+    Restart,
+    /// It is not started again.
+    Stop,
+    /// The machine reboots.
+    Reboot,
+    /// The machine powers off.
+    Poweroff,
+}
+
+/// A service that has been started `burst` times within `interval` and ends
+/// once more is not started again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StartLimit {
+    /// Starts; 0: there is no limit.
+    pub burst: u32,
+    /// In milliseconds.
+    pub interval: u64,
+    /// What is done about it.
+    pub action: Measure,
+}
+
+impl StartLimit {
+    fn is_none(&self) -> bool {
+        self.burst == 0
+    }
+}
+
+impl Default for StartLimit {
+    fn default() -> Self {
+        Self {
+            burst: 0,
+            interval: 0,
+            action: Measure::Stop,
+        }
+    }
+}
+
+/// How it is found out whether a service does what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// What is tried.
+    pub probe: Probe,
+    /// From one try to the next, in milliseconds.
+    pub interval: u64,
+    /// A try that takes longer has failed, in milliseconds.
+    pub timeout: u64,
+    /// It is unhealthy after so many failures in a row.
+    pub retries: u32,
+    /// Failures so long after its start do not count, until a try has gone
+    /// well; in milliseconds.
+    pub start_period: u64,
+    /// What is done about an unhealthy one.
+    pub action: Measure,
+}
+
+/// When a service counts as ready. Written as a list of words: `["notify"]`,
+/// `["fd", "3"]`, `["delay", "500"]`, or a [`Probe`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub enum ReadyBy {
+    /// When it says `READY=1` (`sd_notify(3)`).
+    Notify,
+    /// When it writes a newline to this descriptor.
+    Fd(u32),
+    /// After this many milliseconds.
+    Delay(u64),
+    /// When this goes well.
+    Probe(Probe),
+}
+
+/// Something that is tried inside a service's namespaces. Written as a list of
+/// words, which are the arguments of the program that tries it:
+/// `["exec", PROGRAM, ARGUMENT…]`, `["tcp", ADDRESS:PORT]`, `["unix", PATH]`,
+/// `["http", ADDRESS:PORT, PATH]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Probe(Vec<String>);
+
+impl Probe {
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<String>> for Probe {
+    type Error = String;
+
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let known = match words.first().map(String::as_str) {
+            Some("exec") => words.len() > 1,
+            Some("tcp" | "unix") => words.len() == 2,
+            Some("http") => words.len() == 3,
+            _ => false,
+        };
+        if known {
+            Ok(Self(words))
+        } else {
+            Err(no_words(&words))
+        }
+    }
+}
+
+impl From<Probe> for Vec<String> {
+    fn from(probe: Probe) -> Self {
+        probe.0
+    }
+}
+
+impl TryFrom<Vec<String>> for ReadyBy {
+    type Error = String;
+
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let number = || words.get(1).and_then(|word| word.parse::<u64>().ok());
+        let one = words.len() == 2;
+        match (words.first().map(String::as_str), number()) {
+            (Some("notify"), None) if words.len() == 1 => Ok(Self::Notify),
+            (Some("fd"), Some(fd)) if one => u32::try_from(fd)
+                .map(Self::Fd)
+                .map_err(|_| no_words(&words)),
+            (Some("delay"), Some(ms)) if one => Ok(Self::Delay(ms)),
+            _ => Probe::try_from(words).map(Self::Probe),
+        }
+    }
+}
+
+impl From<ReadyBy> for Vec<String> {
+    fn from(by: ReadyBy) -> Self {
+        match by {
+            ReadyBy::Notify => vec!["notify".to_owned()],
+            ReadyBy::Fd(fd) => vec!["fd".to_owned(), fd.to_string()],
+            ReadyBy::Delay(ms) => vec!["delay".to_owned(), ms.to_string()],
+            ReadyBy::Probe(probe) => probe.0,
+        }
+    }
+}
+
+fn no_words(words: &[String]) -> String {
+    format!("{} is no probe", words.join(" "))
+}
+
+/// A socket that PID 1 makes before a service and keeps across its restarts:
+/// it gets it as a descriptor from 3 on (`sd_listen_fds(3)`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Socket {
+    /// Where: `tcp:ADDRESS:PORT`, `udp:ADDRESS:PORT`, or `unix:PATH`, a path
+    /// of the machine.
+    pub listen: String,
+    /// Its name in `LISTEN_FDNAMES`.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn words_come_back() {
+        for text in [
+            "notify",
+            "fd 3",
+            "delay 500",
+            "exec /bin/true",
+            "exec sh -c x",
+            "tcp 127.0.0.1:80",
+            "unix /run/s",
+            "http 127.0.0.1:80 /",
+        ] {
+            let by = ReadyBy::try_from(words(text)).unwrap();
+            assert_eq!(Vec::from(by), words(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn others_are_refused() {
+        for text in [
+            "",
+            "exec",
+            "tcp",
+            "tcp a b",
+            "notify 1",
+            "fd",
+            "fd x",
+            "fd 99999999999",
+            "delay",
+            "delay -1",
+            "http a",
+            "smtp a",
+        ] {
+            assert!(ReadyBy::try_from(words(text)).is_err(), "{text}");
+        }
+        assert!(Probe::try_from(words("notify")).is_err());
+        assert!(Probe::try_from(Vec::new()).is_err());
+    }
 }

@@ -402,6 +402,8 @@ fn usage_errors_are_exit_code_2() {
         &["build", "--arch", "vax", "web.yml"],
         &["build", "--compress", "rar", "web.yml"],
         &["run", "--publish", "x", "web"],
+        &["run", "--mem", "0", "web"],
+        &["run", "--cpus", "0", "web"],
         &["fly"],
     ] {
         assert_eq!(bench.run(args).status.code(), Some(2), "{args:?}");
@@ -456,15 +458,35 @@ fn results_are_readable_by_others() {
 }
 
 #[test]
+fn run_boots_the_machine_that_the_kernel_is_for() {
+    let bench = Bench::new();
+    let mut arm64 = vec![0; 64];
+    arm64[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    bench.write("arm-kernel", arm64);
+    bench.write("arm-initrd.img", "");
+    bench.write("arm-cmdline", "");
+    let line = bench.ok(&["run", "--accel", "tcg", "--dry-run", "arm"]);
+    assert!(line.starts_with("qemu-system-aarch64 "), "{line}");
+    let output = bench.run(&["run", "--arch", "x86_64", "--dry-run", "arm"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "hull: arm-kernel is a kernel for aarch64, and --arch asks for x86_64\n"
+    );
+}
+
+#[test]
 fn files_that_a_tmpfs_will_hide_are_noted() {
     let bench = Bench::new();
     bench.write("v.yml", "files: [{path: var/x, contents: y}]\n");
     let output = bench.run(&["build", "--arch", "x86_64", "--format", "tar", "v.yml"]);
     let notes = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success());
-    assert!(
-        notes.contains("v.yml:1: files: /var/x will not be seen"),
-        "{notes}"
+    // Once, with the place.
+    assert_eq!(
+        notes,
+        "hull: note: v.yml:1: files[0]: /var/x will not be seen: \
+         a tmpfs is mounted over /var at run time\n"
     );
 }
 

@@ -100,14 +100,18 @@ fn package(dir: &Path, architecture: &str, modules: &[(&str, &[u8])]) -> PathBuf
         ("boot/config-6.12.0-x", b"CONFIG_X=y\n"),
     ];
     files.extend(modules.iter().map(|(path, bytes)| (path.as_str(), *bytes)));
-    let control =
-        format!("Package: linux-image-x\nVersion: 6.12-1\nArchitecture: {architecture}\n");
+    deb(dir, "linux-image-x", architecture, &files)
+}
 
+/// Writes the package `name` with these files and gives its path.
+fn deb(dir: &Path, name: &str, architecture: &str, files: &[(&str, &[u8])]) -> PathBuf {
+    let control = format!("Package: {name}\nVersion: 6.12-1\nArchitecture: {architecture}\n");
+    let path = dir.join(format!("{name}_{architecture}.deb"));
     let mut deb = b"!<arch>\n".to_vec();
     for (name, bytes) in [
         ("debian-binary", b"2.0\n".to_vec()),
         ("control.tar", tar_of(&[("control", control.as_bytes())])),
-        ("data.tar", tar_of(&files)),
+        ("data.tar", tar_of(files)),
     ] {
         let size = bytes.len();
         writeln!(
@@ -118,7 +122,6 @@ fn package(dir: &Path, architecture: &str, modules: &[(&str, &[u8])]) -> PathBuf
         .unwrap();
         deb.extend(bytes);
     }
-    let path = dir.join(format!("linux-image-x_{architecture}.deb"));
     std::fs::write(&path, deb).unwrap();
     path
 }
@@ -241,6 +244,13 @@ fn what_cannot_be_imported_is_named_and_stores_nothing() {
     let other = package(dir.path(), "riscv64", WHOLE);
     let said = failure(&store, &[other.to_str().unwrap()]);
     assert!(said.ends_with("a package for riscv64; kernels are imported for amd64 and arm64"));
+
+    let tool = self::deb(dir.path(), "tool", "amd64", &[("bin/tool", b"text")]);
+    let said = failure(&store, &[deb, tool.to_str().unwrap()]);
+    assert!(
+        said.contains("tool_amd64.deb: there is neither a kernel nor a module in the package tool"),
+        "{said}"
+    );
 
     let script = dir.path().join("x.deb");
     std::fs::write(&script, "#!/bin/sh\n").unwrap();

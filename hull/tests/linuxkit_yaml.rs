@@ -83,7 +83,7 @@ fn what_an_entry_declares_it_keeps() {
         let spec = read(&folder.join(file), None);
         let entry = spec.entries().find(|e| e.name == name).unwrap();
         let image = image(&entry.image.value);
-        compose::entry(&spec, Arch::X86_64, entry, &image).unwrap()
+        compose::entry(&spec, Arch::X86_64, entry, &image.into()).unwrap()
     };
     let wg = named("wireguard.yml", "wg0");
     assert_eq!(wg.runtime.interfaces[0].add, "wireguard");

@@ -54,7 +54,7 @@ fn compose_case(case: &Value) -> Result<Composed, Problems> {
         let labels = [(label::MOBY.to_owned(), text.to_owned())];
         image.set_labels(Some(labels.into()));
     }
-    compose::entry(&spec, Arch::X86_64, entry, &image)
+    compose::entry(&spec, Arch::X86_64, entry, &image.into())
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The kernel command line: the kernel's rules for splitting it, and our
 //! options in it (`docs/cmdline.md`).
 
+use crate::ready::Address;
+
 /// What the command line asks of `/init`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cmdline {
@@ -25,6 +27,15 @@ pub struct Cmdline {
     /// `linuxkit.runc_console`: what onboot and onshutdown containers write
     /// goes to the console as well.
     pub runtime_console: bool,
+    /// `hullkit.ready=ADDRESS`: who is told when all services are ready.
+    pub ready: Option<String>,
+    /// `hullkit.emergency`: nothing is started but a console.
+    pub emergency: bool,
+    /// `hullkit.watchdog=SECONDS`: in what time a hardware watchdog wants a sign
+    /// of life; 0: it is left alone.
+    pub watchdog: u32,
+    /// `hullkit.crash-test`: two signals have PID 1 fail, for tests.
+    pub crash_test: bool,
     /// What cannot be obeyed, a line each.
     pub problems: Vec<String>,
 }
@@ -41,18 +52,26 @@ impl Default for Cmdline {
             module_options: Vec::new(),
             runtime_debug: false,
             runtime_console: false,
+            ready: None,
+            emergency: false,
+            watchdog: 60,
+            crash_test: false,
             problems: Vec::new(),
         }
     }
 }
 
 /// The options with one of our prefixes, as they are written.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 12] = [
     "hullkit.coldplug",
+    "hullkit.crash_test",
+    "hullkit.emergency",
     "hullkit.hostname",
     "hullkit.modules",
+    "hullkit.ready",
     "hullkit.runtime",
     "hullkit.uevent",
+    "hullkit.watchdog",
     "linuxkit.runc_console",
     "linuxkit.runc_debug",
     "linuxkit.unified_cgroup_hierarchy",
@@ -108,6 +127,16 @@ impl Cmdline {
             "hullkit.modules" => self.modules.extend(module_list(value)),
             "hullkit.coldplug" => self.coldplug = self.flag(name, value, true),
             "hullkit.uevent" => self.uevent = self.flag(name, value, true),
+            "hullkit.ready" => match value.filter(|value| Address::parse(value).is_some()) {
+                Some(address) => self.ready = Some(address.to_owned()),
+                None => self.refuse(name, value, "virtio:NAME or vsock:CID:PORT"),
+            },
+            "hullkit.emergency" => self.emergency = self.flag(name, value, false),
+            "hullkit.watchdog" => match value.and_then(|value| value.parse().ok()) {
+                Some(seconds @ 0..=3600) => self.watchdog = seconds,
+                _ => self.refuse(name, value, "a number of seconds up to 3600"),
+            },
+            "hullkit.crash_test" => self.crash_test = self.flag(name, value, false),
             "linuxkit.runc_debug" => self.runtime_debug = self.flag(name, value, false),
             "linuxkit.runc_console" => self.runtime_console = self.flag(name, value, false),
             "linuxkit.unified_cgroup_hierarchy" => {

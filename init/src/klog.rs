@@ -45,7 +45,7 @@ pub fn open() {
 /// A line being made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    level: Level,
+    /// Without its newline, with the level in front.
     text: String,
 }
 
@@ -57,7 +57,7 @@ impl Line {
         escape(&mut text, subject);
         text.push_str(": ");
         text.push_str(state);
-        Self { level, text }
+        Self { text }
     }
 
     /// The same with ` key=value`.

@@ -1,16 +1,19 @@
 //! What is left of PID 1 after a mistake in it: a kernel panic would take the
-//! machine and all its services along, so PID 1 says what happened and goes on
-//! as little more than a reaper.
+//! machine and all its services along. After a first one PID 1 begins a new
+//! life ([`crate::life`]). After a second one within seconds it is little more
+//! than a reaper.
 //!
-//! The hook runs before the panic aborts the process, and never returns, so
-//! that there is nothing to abort.
+//! The hook runs before a panic aborts the process, and never returns, so that
+//! there is nothing to abort.
 
 use std::panic::PanicHookInfo;
 use std::time::Duration;
 
 use crate::event_loop::{Meaning, meaning_of, signal_numbers};
 use crate::klog::{Level, Line};
+use crate::life::cause::Cause;
 use crate::shutdown;
+use crate::sys::rebirth;
 use crate::sys::signals::Signals;
 use crate::sys::wait;
 
@@ -23,14 +26,18 @@ fn after_panic(info: &PanicHookInfo<'_>) {
     Line::new(Level::Error, "init", "panic")
         .with("error", info)
         .write();
+    let error = rebirth::begin_again(Cause::Panic);
+    Line::new(Level::Error, "init", "problem")
+        .with("error", format!("execute init: {error}"))
+        .write();
+    begin();
+}
+
+/// Says so, reaps, and ends the machine when a signal says so.
+pub fn begin() -> ! {
     Line::new(Level::Error, "init", "minimal")
         .with("error", "services run on, unsupervised")
         .write();
-    live_on();
-}
-
-/// Reaps, and ends the machine when a signal says so.
-fn live_on() -> ! {
     let signals = Signals::open(&signal_numbers()).ok();
     loop {
         while wait::reap(None).is_some() {}

@@ -5,7 +5,7 @@
 //! place of its content: the boot goes on, and people see which one it is.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use hullkit_bundle::layout::{self, Section};
 use hullkit_bundle::{RuntimeConfig, Supervision};
@@ -165,26 +165,27 @@ fn read_bundle(
 /// `cgroup.kill` end other containers or the machine.
 fn cgroup(id: &str, cgroups_path: Option<&str>, config: &Path) -> Result<PathBuf, Error> {
     let given = cgroups_path.filter(|path| !path.is_empty()).unwrap_or(id);
-    let mut path = PathBuf::from(layout::CGROUP);
-    let mut depth = 0;
-    for part in given
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-    {
-        if part == ".." {
-            depth = 0;
-            break;
-        }
-        path.push(part);
-        depth += 1;
-    }
-    if depth == 0 {
-        return Err(Error::Bundle {
+    cgroup_folder(given)
+        .filter(|folder| folder != Path::new(layout::CGROUP))
+        .ok_or_else(|| Error::Bundle {
             object: config.display().to_string(),
             reason: format!("linux.cgroupsPath {given:?} is not below the cgroup root"),
-        });
+        })
+}
+
+/// The folder of the cgroup that is called `name`; none where the name leaves
+/// the cgroup filesystem.
+#[must_use]
+pub fn cgroup_folder(name: &str) -> Option<PathBuf> {
+    let mut folder = PathBuf::from(layout::CGROUP);
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => folder.push(part),
+            Component::RootDir | Component::CurDir => {}
+            Component::ParentDir | Component::Prefix(_) => return None,
+        }
     }
-    Ok(path)
+    Some(folder)
 }
 
 #[cfg(test)]
@@ -272,5 +273,12 @@ mod tests {
         for given in ["/", "..", "a/../..", "/a/.."] {
             assert!(path(Some(given)).is_err(), "{given}");
         }
+        // `runtime.json` may name the root: it is there.
+        assert_eq!(
+            cgroup_folder("/").as_deref(),
+            Some(Path::new(layout::CGROUP))
+        );
+        assert_eq!(cgroup_folder("/a/./b"), below("a/b").ok());
+        assert_eq!(cgroup_folder("a/../../b"), None);
     }
 }

@@ -23,6 +23,20 @@ impl Machine {
         }
     }
 
+    /// The machine that a kernel image is for, told by its first bytes (1 KiB
+    /// of them are enough); none where it is packed as a whole, or no kernel.
+    #[must_use]
+    pub fn of_image(image: &[u8]) -> Option<Self> {
+        if image.get(0x1fe..0x200) == Some(b"\x55\xaa") && image.get(0x202..0x206) == Some(b"HdrS")
+        {
+            Some(Self::X86_64)
+        } else if image.get(0x38..0x3c) == Some(b"ARM\x64") {
+            Some(Self::Aarch64)
+        } else {
+            None
+        }
+    }
+
     /// The name in an OCI image: `amd64`, `arm64`.
     #[must_use]
     pub const fn oci(self) -> &'static str {
@@ -43,7 +57,7 @@ impl Machine {
 ///   becomes the Image in it, since QEMU before 8.1 takes no other
 ///   (`Documentation/arch/arm64/booting.rst`).
 pub(crate) fn bootable(path: &str, bytes: Vec<u8>) -> Result<(Machine, Vec<u8>), Error> {
-    if let Some(machine) = plain(&bytes) {
+    if let Some(machine) = Machine::of_image(&bytes) {
         return Ok((machine, bytes));
     }
     let broken = |reason: &str| Error::Image {
@@ -64,20 +78,9 @@ pub(crate) fn bootable(path: &str, bytes: Vec<u8>) -> Result<(Machine, Vec<u8>),
         path: path.to_owned(),
         source,
     })?;
-    match plain(&image) {
+    match Machine::of_image(&image) {
         Some(machine) => Ok((machine, image)),
         None => Err(broken("unpacks to neither a bzImage nor an arm64 Image")),
-    }
-}
-
-/// The machine of an image that is not packed.
-fn plain(image: &[u8]) -> Option<Machine> {
-    if image.get(0x1fe..0x200) == Some(b"\x55\xaa") && image.get(0x202..0x206) == Some(b"HdrS") {
-        Some(Machine::X86_64)
-    } else if image.get(0x38..0x3c) == Some(b"ARM\x64") {
-        Some(Machine::Aarch64)
-    } else {
-        None
     }
 }
 

@@ -157,7 +157,7 @@ impl PackageFiles {
             return Err(refused("its path cannot stand in modules.dep"));
         }
         if self.modules.len() == MAX_MODULES {
-            return Err(refused("more than 20000 modules"));
+            return Err(refused(&format!("more than {MAX_MODULES} modules")));
         }
         if let Some(first) = self.modules.get(&path) {
             return Err(Error::Ambiguous {

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agent_protocol::{Answer, Op, Request, Response};
 use anyhow::{Context, Result, bail};
+
+use crate::watched::Watched;
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -23,7 +25,7 @@ struct Heard {
 #[derive(Debug)]
 pub struct Agent {
     writer: Mutex<UnixStream>,
-    heard: Arc<(Mutex<Heard>, Condvar)>,
+    heard: Watched<Heard>,
     next: AtomicU64,
 }
 
@@ -33,9 +35,9 @@ impl Agent {
     /// # Errors
     /// The stream cannot be shared with the thread that reads it.
     pub fn start(stream: UnixStream) -> Result<Self> {
-        let heard: Arc<(Mutex<Heard>, Condvar)> = Arc::default();
+        let heard: Watched<Heard> = Watched::default();
         let reader = BufReader::new(stream.try_clone()?);
-        let listener = Arc::clone(&heard);
+        let listener = heard.clone();
         thread::spawn(move || listen(reader, &listener));
         Ok(Self {
             writer: Mutex::new(stream),
@@ -50,7 +52,7 @@ impl Agent {
     /// The reader panicked.
     #[must_use]
     pub fn hellos(&self) -> u32 {
-        self.heard.0.lock().expect("the reader is alive").hellos
+        self.heard.lock().hellos
     }
 
     /// Waits until an agent has said hello `count` times in all.
@@ -88,46 +90,29 @@ impl Agent {
         timeout: Duration,
         mut look: impl FnMut(&mut Heard) -> Option<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + timeout;
-        let mut heard = self.heard.0.lock().expect("the reader is alive");
-        loop {
-            if let Some(found) = look(&mut heard) {
-                return Ok(found);
-            }
-            if heard.closed {
+        self.heard.wait(timeout, |heard| {
+            let found = look(heard);
+            if found.is_none() && heard.closed {
                 bail!("the agent's channel closed");
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("not within {timeout:?}");
-            }
-            let (guard, _) = self
-                .heard
-                .1
-                .wait_timeout(heard, left)
-                .expect("the reader is alive");
-            heard = guard;
-        }
+            Ok(found)
+        })
     }
 }
 
-fn listen(reader: impl BufRead, shared: &(Mutex<Heard>, Condvar)) {
-    let (heard, changed) = shared;
+fn listen(reader: impl BufRead, heard: &Watched<Heard>) {
     for line in reader.lines().map_while(Result::ok) {
         // An agent that was killed in the middle of a line leaves its half.
         let start = line.rfind("{\"id\"").unwrap_or(0);
         let Ok(response) = serde_json::from_str::<Response>(&line[start..]) else {
             continue;
         };
-        let mut heard = heard.lock().expect("no reader panicked");
-        match response.answer {
+        heard.change(|heard| match response.answer {
             Answer::Hello { .. } => heard.hellos += 1,
             answer => {
                 heard.answers.insert(response.id, answer);
             }
-        }
-        changed.notify_all();
+        });
     }
-    heard.lock().expect("no reader panicked").closed = true;
-    changed.notify_all();
+    heard.change(|heard| heard.closed = true);
 }

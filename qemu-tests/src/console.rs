@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::MutexGuard;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::event::{self, Event};
+use crate::watched::Watched;
 
 /// What the console has shown so far.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub struct Log {
 /// A console that is read in the background.
 #[derive(Clone, Debug)]
 pub struct Console {
-    shared: Arc<(Mutex<Log>, Condvar)>,
+    log: Watched<Log>,
 }
 
 impl Console {
@@ -40,7 +41,7 @@ impl Console {
     pub fn start(input: impl Read + Send + 'static, copy: &Path) -> Result<Self> {
         let copy = File::create(copy).with_context(|| format!("make {}", copy.display()))?;
         let console = Self {
-            shared: Arc::default(),
+            log: Watched::default(),
         };
         let reader = console.clone();
         thread::spawn(move || reader.read(input, copy));
@@ -52,11 +53,10 @@ impl Console {
         while let Ok(n @ 1..) = input.read(&mut buffer) {
             // The copy is for people; a full disk must not end the reading.
             let _ = copy.write_all(&buffer[..n]);
-            self.lock().take(&String::from_utf8_lossy(&buffer[..n]));
-            self.shared.1.notify_all();
+            let text = String::from_utf8_lossy(&buffer[..n]);
+            self.log.change(|log| log.take(&text));
         }
-        self.lock().closed = true;
-        self.shared.1.notify_all();
+        self.log.change(|log| log.closed = true);
     }
 
     /// What has been shown so far. The console stands still while it is held.
@@ -64,7 +64,7 @@ impl Console {
     /// # Panics
     /// The thread that reads the console panicked.
     pub fn lock(&self) -> MutexGuard<'_, Log> {
-        self.shared.0.lock().expect("the console's reader is alive")
+        self.log.lock()
     }
 
     /// Waits until `look` finds what it looks for; `what` names it.
@@ -80,29 +80,19 @@ impl Console {
         timeout: Duration,
         look: impl Fn(&Log) -> Option<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + timeout;
-        let mut log = self.lock();
-        loop {
-            if let Some(found) = look(&log) {
-                return Ok(found);
+        let found = self.log.wait(timeout, |log| {
+            let found = look(log);
+            if found.is_none() {
+                if let Some(panic) = &log.panic {
+                    bail!("{panic}");
+                }
+                if log.closed {
+                    bail!("the console closed");
+                }
             }
-            if let Some(panic) = &log.panic {
-                bail!("waiting for {what}: {panic}");
-            }
-            if log.closed {
-                bail!("waiting for {what}: the console closed");
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                bail!("waiting for {what}: not within {timeout:?}");
-            }
-            let (guard, _) = self
-                .shared
-                .1
-                .wait_timeout(log, left)
-                .expect("the console's reader is alive");
-            log = guard;
-        }
+            Ok(found)
+        });
+        found.map_err(|error| anyhow!("waiting for {what}: {error}"))
     }
 
     /// The last `count` lines, for a failure's report.

@@ -21,7 +21,7 @@ pub struct KernelLine<'a> {
 pub struct Event {
     /// Since the kernel's start.
     pub at: Duration,
-    /// Of what: `service web`, `onboot 000-dhcp`, `boot`.
+    /// Of what: `service web`, `onboot 000-dhcp`, `init`.
     pub subject: String,
     /// To what: `running`, `failed`.
     pub state: String,

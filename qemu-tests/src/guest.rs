@@ -164,6 +164,19 @@ impl Guest {
         })
     }
 
+    /// Waits until the machine has turned itself off.
+    ///
+    /// # Errors
+    /// It runs on after `timeout`, or ended otherwise.
+    pub fn wait_poweroff(&self, timeout: Duration) -> Result<()> {
+        let end = self.wait_end(timeout)?;
+        ensure!(
+            end.reason == "guest-shutdown" && end.code == Some(0),
+            "{end:?}"
+        );
+        Ok(())
+    }
+
     /// Types on the serial console.
     ///
     /// # Errors
@@ -213,7 +226,7 @@ impl Guest {
         }
     }
 
-    /// A file's content, as PID 1 sees it below `/host`.
+    /// The content of the file that has this path for PID 1.
     ///
     /// # Errors
     /// It cannot be read.
@@ -221,6 +234,18 @@ impl Guest {
         let path = path.to_owned();
         match self.ask(&Op::Read { path })? {
             Answer::Text { text } => Ok(text),
+            other => bail!("unexpected answer {other:?}"),
+        }
+    }
+
+    /// The names in a folder.
+    ///
+    /// # Errors
+    /// There is no such folder.
+    pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        let path = path.to_owned();
+        match self.ask(&Op::List { path })? {
+            Answer::Names { names } => Ok(names),
             other => bail!("unexpected answer {other:?}"),
         }
     }

@@ -25,4 +25,6 @@ pub mod places;
 pub mod qemu;
 pub mod qmp;
 pub mod resp;
+pub mod soak;
 pub mod suite;
+mod watched;

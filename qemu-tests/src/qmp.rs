@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+
+use crate::watched::Watched;
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -23,7 +25,7 @@ struct Heard {
 pub struct Qmp {
     /// Held for a whole question and answer.
     writer: Mutex<UnixStream>,
-    heard: Arc<(Mutex<Heard>, Condvar)>,
+    heard: Watched<Heard>,
 }
 
 /// How long QEMU itself may take to answer.
@@ -35,9 +37,9 @@ impl Qmp {
     /// # Errors
     /// The other side is no QMP.
     pub fn start(stream: UnixStream) -> Result<Self> {
-        let heard: Arc<(Mutex<Heard>, Condvar)> = Arc::default();
+        let heard: Watched<Heard> = Watched::default();
         let reader = BufReader::new(stream.try_clone()?);
-        let listener = Arc::clone(&heard);
+        let listener = heard.clone();
         thread::spawn(move || listen(reader, &listener));
         let qmp = Self {
             writer: Mutex::new(stream),
@@ -86,43 +88,28 @@ impl Qmp {
         timeout: Duration,
         mut look: impl FnMut(&mut Heard) -> Option<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + timeout;
-        let mut heard = self.heard.0.lock().expect("the reader is alive");
-        loop {
-            if let Some(found) = look(&mut heard) {
-                return Ok(found);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if heard.closed {
+        self.heard.wait(timeout, |heard| {
+            let found = look(heard);
+            if found.is_none() && heard.closed {
                 bail!("QEMU has ended");
             }
-            if left.is_zero() {
-                bail!("not within {timeout:?}");
-            }
-            let (guard, _) = self
-                .heard
-                .1
-                .wait_timeout(heard, left)
-                .expect("the reader is alive");
-            heard = guard;
-        }
+            Ok(found)
+        })
     }
 }
 
-fn listen(reader: impl BufRead, shared: &(Mutex<Heard>, Condvar)) {
-    let (heard, changed) = shared;
+fn listen(reader: impl BufRead, heard: &Watched<Heard>) {
     for line in reader.lines().map_while(Result::ok) {
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
             continue;
         };
-        let mut heard = heard.lock().expect("no reader panicked");
-        if message["event"] == "SHUTDOWN" {
-            heard.shutdown = message["data"]["reason"].as_str().map(str::to_owned);
-        } else if message.get("return").is_some() || message.get("error").is_some() {
-            heard.answers.push(message);
-        }
-        changed.notify_all();
+        heard.change(|heard| {
+            if message["event"] == "SHUTDOWN" {
+                heard.shutdown = message["data"]["reason"].as_str().map(str::to_owned);
+            } else if message.get("return").is_some() || message.get("error").is_some() {
+                heard.answers.push(message);
+            }
+        });
     }
-    heard.lock().expect("no reader panicked").closed = true;
-    changed.notify_all();
+    heard.change(|heard| heard.closed = true);
 }

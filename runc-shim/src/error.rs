@@ -46,7 +46,7 @@ pub enum Error {
     #[error("a container of this id exists")]
     Exists,
     /// The id is unknown.
-    #[error("there is no container of this id")]
+    #[error("container does not exist")]
     NotFound,
     /// The command needs another state.
     #[error("the container is {found}, and must be {wanted}")]
@@ -56,6 +56,9 @@ pub enum Error {
         /// What it must be.
         wanted: &'static str,
     },
+    /// The command needs a container that runs. Callers look for these words.
+    #[error("container not running: it is {0}")]
+    NotRunning(Status),
     /// A step of the plan failed in the container's first process.
     #[error("{step}: {}{}", error_text(.source), in_brackets(.detail))]
     Step {
@@ -66,6 +69,9 @@ pub enum Error {
         /// The kernel's word.
         source: io::Error,
     },
+    /// What failed in the container's first process, in its own words.
+    #[error("{0}")]
+    Inside(String),
     /// The container's first process ended before it was the program.
     #[error("{step}: the process ended with {end}")]
     Died {

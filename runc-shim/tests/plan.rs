@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use runc_shim::plan::{Facts, Plan, Step};
+use runc_shim::plan::{Choices, Entry, Facts, Plan, Step};
 use runc_shim::spec::{Arch, Container};
 
 fn plan(config: &[u8], wait: bool) -> String {
@@ -17,6 +17,7 @@ fn plan(config: &[u8], wait: bool) -> String {
         bundle: c"/bundle".to_owned(),
         arch: Arch::X86_64,
         wait,
+        choices: Choices::default(),
     };
     let plan = Plan::new(&container, &facts);
     let mut text = String::new();
@@ -64,4 +65,31 @@ fn run_differs_from_create_by_the_wait() {
     let config = include_bytes!("plans/default.json");
     let create = plan(config, true).replace("wait for start\n", "");
     assert_eq!(create, plan(config, false));
+}
+
+#[test]
+fn what_needs_the_host_comes_before_a_container_is_entered() {
+    let container = Container::parse(include_bytes!("plans/terminal.json")).unwrap();
+    let entry = Entry {
+        arch: Arch::X86_64,
+        user_namespace: true,
+        choices: Choices::default(),
+    };
+    let steps = Plan::of_entry(&container, &entry).steps;
+    let join = steps.iter().position(|step| *step == Step::JoinContainer);
+    let join = join.expect("it is joined");
+    for (index, step) in steps.iter().enumerate() {
+        let needs_host = matches!(
+            step,
+            Step::SetOomScore(_) | Step::SetLimit(_) | Step::SetAppArmor(_)
+        );
+        assert_eq!(needs_host, index < join, "{step}");
+    }
+    let terminal = Step::OpenTerminal {
+        console: false,
+        size: container.process.console_size,
+        uid: 1000,
+    };
+    assert!(steps.contains(&terminal));
+    assert_eq!(steps.last(), Some(&Step::Exec));
 }

@@ -117,12 +117,42 @@ fn a_refusal_names_the_field_and_what_is_wrong() {
         (
             "/linux/seccomp",
             json!({"defaultAction": "SCMP_ACT_NOTIFY"}),
-            "linux.seccomp.defaultAction: this runtime does not support SCMP_ACT_NOTIFY",
+            "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be the default: the listener would have to decide about its own delivery",
         ),
         (
-            "/process/selinuxLabel",
-            json!("x"),
-            "process.selinuxLabel: this runtime does not support it",
+            "/linux/namespaces",
+            json!([]),
+            "mounts: needs a new mount namespace (type mount), or it would change the host",
+        ),
+        (
+            "/linux/timeOffsets",
+            json!({"monotonic": {"secs": 1}}),
+            "linux.timeOffsets: are set without a new time namespace",
+        ),
+        (
+            "/process/scheduler",
+            json!({"policy": "SCHED_FIFO", "priority": 100}),
+            "process.scheduler.priority: 100 is not from 1 to 99",
+        ),
+        (
+            "/process/ioPriority",
+            json!({"class": "IOPRIO_CLASS_BE", "priority": 8}),
+            "process.ioPriority.priority: 8 is not from 0 to 7",
+        ),
+        (
+            "/linux/personality",
+            json!({"domain": "BSD"}),
+            "linux.personality.domain: \"BSD\" is not one of LINUX, LINUX32",
+        ),
+        (
+            "/mounts",
+            json!([{"destination": "/a", "type": "proc", "options": ["tmpcopyup"]}]),
+            "mounts[0].options: \"tmpcopyup\" is an option of a tmpfs only",
+        ),
+        (
+            "/mounts",
+            json!([{"destination": "/a", "source": "/b", "options": ["bind", "idmap"]}]),
+            "mounts[0].options: ids can be mapped as uidMappings and gidMappings of the mount say, or as a new user namespace has them, and there are neither",
         ),
     ] {
         assert_eq!(refusal(pointer, value), says, "{pointer}");

@@ -8,22 +8,12 @@ use crate::spec::{File, FileContent, Spec};
 use crate::tree::path::{components, join};
 use crate::tree::{Content, Meta, Node, Tree};
 
-/// What is a tmpfs at run time: what lies there cannot be seen.
-const SHADOWED: [&str; 3] = ["var", "run", "tmp"];
-
 /// Puts them in, in order.
 pub(super) fn add_all(system: &mut System, spec: &Spec, images: &Images) -> Result<(), Error> {
     for file in &spec.files {
         let Some(node) = node(file, spec, images)? else {
             continue;
         };
-        let top = components(file.path.as_bytes()).next();
-        if let Some(top) = SHADOWED.iter().find(|dir| Some(dir.as_bytes()) == top) {
-            system.notes.push(format!(
-                "{}: files: /{} will not be seen: a tmpfs is mounted on /{top}",
-                file.place, file.path
-            ));
-        }
         let placed =
             leading_dirs(&mut system.tree, file).and_then(|()| system.tree.add(&file.path, node));
         placed.map_err(|source| Error::Place {

@@ -145,7 +145,7 @@ pub enum Error {
 pub fn assemble(spec: &Spec, finder: &Finder<'_>, guest: Option<&Path>) -> Result<System, Error> {
     let images = Images::load(spec, finder)?;
     let composed = compose::all(spec, finder.arch, |entry| {
-        Ok::<_, Error>(images.get(&entry.image)?.image.runtime_config())
+        Ok::<_, Error>(compose::Image::from(&images.get(&entry.image)?.image))
     })?;
     let mut system = System {
         tree: skeleton::tree()?,
@@ -223,6 +223,3 @@ fn merge(tree: &mut Tree, image: &Tree) -> Result<(), tree::Error> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

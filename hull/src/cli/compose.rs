@@ -72,7 +72,7 @@ fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
         remote: Some(&remote),
         ..Finder::local(&store, args.arch, &spool)
     };
-    let image = |entry: &Entry| anyhow::Ok(finder.find(&entry.image.value)?.runtime_config());
+    let image = |entry: &Entry| anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?));
     if let Some(wanted) = &args.entry {
         let entry = find(&spec, wanted)?;
         let composed = compose::entry(&spec, args.arch, entry, &image(entry)?)?;
@@ -175,5 +175,5 @@ fn compose_case(case: &Case, args: &Args) -> Result<Result<Composed, Problems>> 
         labels.insert(label::MOBY.to_owned(), text.clone());
         image.set_labels(Some(labels));
     }
-    Ok(compose::entry(&spec, args.arch, entry, &image))
+    Ok(compose::entry(&spec, args.arch, entry, &image.into()))
 }

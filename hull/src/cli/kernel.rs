@@ -149,7 +149,7 @@ fn selection(modules: &str) -> Result<Selection> {
 fn read_package(path: &Path, files: &mut PackageFiles) -> Result<Control> {
     let mut package = Package::open(path)?;
     let control = package.control().clone();
-    let mut total = 0;
+    let (mut total, mut wanted) = (0, false);
     for entry in package.entries()? {
         let mut entry = entry?;
         // What is not UTF-8 is refused by name where it is a module.
@@ -157,6 +157,7 @@ fn read_package(path: &Path, files: &mut PackageFiles) -> Result<Control> {
         if !PackageFiles::wants(&name) {
             continue;
         }
+        wanted = true;
         let shown = || path.display();
         ensure!(
             entry.kind == deb::Kind::File,
@@ -174,6 +175,13 @@ fn read_package(path: &Path, files: &mut PackageFiles) -> Result<Control> {
             .add(&name, bytes)
             .with_context(|| shown().to_string())?;
     }
+    ensure!(
+        wanted,
+        "{}: there is neither a kernel nor a module in the package {}: \
+         give linux-image-….deb, and linux-modules-….deb where there is one",
+        path.display(),
+        control.package,
+    );
     Ok(control)
 }
 
@@ -207,7 +215,8 @@ fn check_architecture(
     }
 }
 
-fn arch_of(machine: Machine) -> Arch {
+/// The architecture, in the words of the rest.
+pub(super) fn arch_of(machine: Machine) -> Arch {
     match machine {
         Machine::X86_64 => Arch::X86_64,
         Machine::Aarch64 => Arch::Aarch64,

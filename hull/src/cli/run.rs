@@ -1,12 +1,15 @@
 //! `hull run`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
+use hullkit_kernel::Machine;
 
+use super::kernel::arch_of;
 use super::{Global, say};
 use crate::arch::Arch;
 use crate::run::{Accel, Drive, DriveFormat, Forward, Kvm, QemuCommand};
@@ -15,14 +18,14 @@ use crate::store::Store;
 /// The options of `hull run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The guest's architecture
-    #[arg(long, default_value_t = Arch::host())]
-    arch: Arch,
+    /// The guest's architecture [default: that of the kernel]
+    #[arg(long)]
+    arch: Option<Arch>,
     /// Memory in MiB
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     mem: u32,
     /// Processors
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cpus: u32,
     /// Leads a TCP port of this machine, at 127.0.0.1, to one of the guest's
     #[arg(long, value_name = "HOST:GUEST")]
@@ -99,9 +102,11 @@ fn bytes(text: &str) -> Option<u64> {
 /// # Errors
 /// The image is not there, or QEMU cannot be started or failed.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
-    let mut qemu = QemuCommand::of_prefix(args.arch, &args.prefix)?
+    let arch = arch(args)?;
+    let mut qemu = QemuCommand::of_prefix(arch, &args.prefix)?
         .memory_mib(args.mem)
         .cpus(args.cpus)
+        .reboots()
         .net(args.publish.iter().copied());
     for words in &args.kernel_args {
         qemu = qemu.append(words);
@@ -116,7 +121,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             readonly: false,
         });
     }
-    let qemu = qemu.accel(accel(global, args)?);
+    let qemu = qemu.accel(accel(global, args, arch)?);
     if args.dry_run {
         say(&qemu.to_string())?;
         return Ok(ExitCode::SUCCESS);
@@ -131,15 +136,41 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     bail!("{} ended with {status}", qemu.program())
 }
 
-fn accel(global: &Global, args: &Args) -> Result<Accel> {
+/// The architecture to boot: what the kernel is for, where that can be told.
+/// QEMU boots any file in silence, and hangs.
+fn arch(args: &Args) -> Result<Arch> {
+    let path = kernel(args);
+    let mut head = Vec::new();
+    // What is not there is named by who opens the files to boot.
+    if let Ok(file) = File::open(&path) {
+        file.take(1024)
+            .read_to_end(&mut head)
+            .with_context(|| format!("reading {}", path.display()))?;
+    }
+    let made_for = Machine::of_image(&head).map(arch_of);
+    match (args.arch, made_for) {
+        (Some(asked), Some(is)) if asked != is => bail!(
+            "{} is a kernel for {is}, and --arch asks for {asked}",
+            path.display()
+        ),
+        (asked, is) => Ok(asked.or(is).unwrap_or_else(Arch::host)),
+    }
+}
+
+/// The kernel's file.
+fn kernel(args: &Args) -> PathBuf {
+    let mut path = args.prefix.clone().into_os_string();
+    path.push("-kernel");
+    path.into()
+}
+
+fn accel(global: &Global, args: &Args, arch: Arch) -> Result<Accel> {
     Ok(match args.accel {
         AccelChoice::Kvm => Accel::Kvm,
         AccelChoice::Tcg => Accel::Tcg,
         AccelChoice::Auto => {
             let store = Store::at(global.store.as_deref())?;
-            let mut kernel = args.prefix.clone().into_os_string();
-            kernel.push("-kernel");
-            Kvm::new(store.dir().join("kvm")).choose(args.arch, Path::new(&kernel))
+            Kvm::new(store.dir().join("kvm")).choose(arch, &kernel(args))
         }
     })
 }

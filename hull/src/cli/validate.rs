@@ -46,7 +46,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
             ..Finder::local(&store, args.arch, &spool)
         };
         let composed = compose::all(&spec, args.arch, |entry| {
-            anyhow::Ok(finder.find(&entry.image.value)?.runtime_config())
+            anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?))
         })?;
         note(composed.iter().flat_map(|c| &c.warnings));
     }

@@ -6,8 +6,8 @@ use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::BindNs;
 use hullkit_bundle::supervision::Backoff;
 use hullkit_bundle::{RuntimeConfig, Supervision};
-use oci_spec::image::Config as ImageConfig;
 
+use super::{Image, watched};
 use crate::spec::{
     BackoffFields, BindNsFields, Container, Entry, Runtime, Security, Spec, Supervise, signal,
 };
@@ -147,19 +147,24 @@ pub(super) fn security(spec: &Spec, entry: &Entry, label: &Supervise) -> Securit
         .unwrap_or_default()
 }
 
-/// How PID 1 supervises the entry; or what is wrong with the image's stop
-/// signal.
+/// How PID 1 supervises the entry; or the field, and what is wrong.
 pub(super) fn supervision(
     spec: &Spec,
     entry: &Entry,
     label: &Supervise,
-    image: &ImageConfig,
-) -> Result<Supervision, String> {
+    image: &Image,
+) -> Result<Supervision, (&'static str, String)> {
     let (y, l) = (&entry.supervise, label);
     let default = Supervision::default();
-    let stop_signal = match (y.stop_signal.or(l.stop_signal), image.stop_signal()) {
+    let stop_signal = match (y.stop_signal.or(l.stop_signal), image.config.stop_signal()) {
         (Some(number), _) => number,
-        (None, Some(name)) if !name.is_empty() => signal(name)?,
+        (None, Some(name)) if !name.is_empty() => signal(name).map_err(|message| {
+            let image = &entry.image.value;
+            (
+                "image",
+                format!("StopSignal of the image {image}: {message}"),
+            )
+        })?,
         (None, _) => default.stop_signal,
     };
     let mut supervision = Supervision {
@@ -181,12 +186,12 @@ pub(super) fn supervision(
                 .flatten()
                 .map(|n| n.value.clone())
                 .collect();
+            watched::lay_over(&mut supervision, y, l, image.healthcheck.as_ref())?;
         }
-        Section::Onboot => {
+        Section::Onboot | Section::Onshutdown => {
             supervision.timeout = y.timeout.or(l.timeout).unwrap_or(0);
             supervision.on_failure = y.on_failure.or(l.on_failure).unwrap_or_default();
         }
-        Section::Onshutdown => supervision.timeout = y.timeout.or(l.timeout).unwrap_or(0),
     }
     Ok(supervision)
 }

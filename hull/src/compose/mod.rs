@@ -3,10 +3,12 @@
 
 mod confine;
 mod foresee;
+mod healthcheck;
 mod linux;
 mod merged;
 mod mounts;
 pub mod oci;
+mod watched;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,35 @@ use crate::spec::{
     Capability, Container, Entry, Id, IdMapping, Located, Problem, Problems, Security, Spec,
     Supervise, resolve_id,
 };
+
+pub use healthcheck::Healthcheck;
+
+/// What an image says of how it is run.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// The configuration's `config`.
+    pub config: ImageConfig,
+    /// What of it the OCI specification does not know.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+impl From<ImageConfig> for Image {
+    fn from(config: ImageConfig) -> Self {
+        Self {
+            config,
+            healthcheck: None,
+        }
+    }
+}
+
+impl From<&crate::source::Image> for Image {
+    fn from(image: &crate::source::Image) -> Self {
+        Self {
+            config: image.runtime_config(),
+            healthcheck: Healthcheck::find(&image.raw_config),
+        }
+    }
+}
 
 /// What an entry becomes.
 #[derive(Clone, Debug)]
@@ -65,15 +96,15 @@ fn pretty(value: &impl serde::Serialize) -> String {
 ///
 /// # Errors
 /// What `image` gives, or the problems of all entries.
-pub fn all<E: From<Problems>>(
+pub fn all<E: From<Problems>, I: Into<Image>>(
     spec: &Spec,
     arch: Arch,
-    mut image: impl FnMut(&Entry) -> Result<ImageConfig, E>,
+    mut image: impl FnMut(&Entry) -> Result<I, E>,
 ) -> Result<Vec<Composed>, E> {
     let mut composed = Vec::new();
     let mut problems = Vec::new();
     for e in spec.entries() {
-        match entry(spec, arch, e, &image(e)?) {
+        match entry(spec, arch, e, &image(e)?.into()) {
             Ok(c) => composed.push(c),
             Err(Problems(more)) => problems.extend(more),
         }
@@ -125,33 +156,32 @@ fn order(spec: &Spec, composed: &[Composed]) -> Vec<Problem> {
 ///
 /// # Errors
 /// What is wrong with it, its image's labels, or both together.
-pub fn entry(
-    spec: &Spec,
-    arch: Arch,
-    entry: &Entry,
-    image: &ImageConfig,
-) -> Result<Composed, Problems> {
+pub fn entry(spec: &Spec, arch: Arch, entry: &Entry, image: &Image) -> Result<Composed, Problems> {
     let scene = Scene {
         spec,
         arch,
         entry,
-        image,
+        image: &image.config,
     };
     let moby = scene.label(label::MOBY, label::moby)?;
     let ours = scene.label(label::HULLKIT, label::hullkit)?;
     let security = merged::security(spec, entry, &ours.fields);
     scene.check_labels(&moby, &ours, security)?;
     let container = merged::container(&entry.container, &moby.fields);
-    let supervision = merged::supervision(spec, entry, &ours.fields, image).map_err(|message| {
-        scene.problem(
-            "image",
-            format!("StopSignal of the image {}: {message}", entry.image.value),
-        )
-    })?;
-    let runtime = merged::runtime(&container.runtime, supervision);
+    let supervision = merged::supervision(spec, entry, &ours.fields, image);
+    let supervision = supervision.map_err(|(field, message)| scene.problem(field, message))?;
+    if let Some((field, message)) = watched::refuse(&supervision, &container) {
+        return Err(scene.problem(field, message).into());
+    }
     let readonly = container.readonly.unwrap_or(security == Security::Strict);
-    let mounts = mounts::compose(spec, &container, readonly, security);
-    let (config, warnings) = scene.config(&container, security, readonly, mounts.list)?;
+    let mut mounts = mounts::compose(spec, &container, readonly, security);
+    if supervision.notify {
+        let id = layout::container_id(entry.section, &entry.bundle_name());
+        mounts.add(watched::notify_mount(&id));
+    }
+    let (mut config, warnings) = scene.config(&container, security, readonly, mounts.list)?;
+    watched::add_variables(&supervision, &mut config.process.env);
+    let runtime = merged::runtime(&container.runtime, supervision);
     Ok(Composed {
         config,
         runtime,

@@ -14,6 +14,16 @@ pub(super) struct Mounts {
     pub(super) volumes: Vec<String>,
 }
 
+impl Mounts {
+    /// Puts one of ours in, unless the entry has something at its place.
+    pub(super) fn add(&mut self, mount: Mount) {
+        let place = |other: &Mount| other.destination.cmp(&mount.destination);
+        if let Err(index) = self.list.binary_search_by(place) {
+            self.list.insert(index, mount);
+        }
+    }
+}
+
 /// Lays the entry's mounts over the defaults: tmpfs, then binds, then mounts;
 /// at a destination the last one counts.
 pub(super) fn compose(

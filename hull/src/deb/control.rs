@@ -24,13 +24,6 @@ impl Control {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// All fields in the file's order.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.fields
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
     /// Parses the text of a `control` file; the error is a reason in words.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut fields: Vec<(String, String)> = Vec::new();

@@ -222,12 +222,8 @@ fn entries(layer: &Layer, tar: &Plain, spool: &Path) -> Result<Vec<(Vec<u8>, Ite
             return Ok(items);
         };
         budget.set(u64::MAX);
-        // A file that is something else altogether fails at once.
         let mut entry = entry
-            .map_err(|e| match items.is_empty() {
-                true => io::Error::new(e.kind(), format!("not a tar archive ({e})")),
-                false => e,
-            })
+            .map_err(|e| not_a_tar(e, items.is_empty()))
             .map_err(read)?;
         if items.len() == MAX_ENTRIES {
             let many = format!("more than {MAX_ENTRIES} entries are refused");
@@ -258,6 +254,16 @@ fn sparse_records(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Sp
     };
     let records: Vec<_> = records.collect::<io::Result<_>>()?;
     Sparse::read(records.iter().map(|r| (r.key_bytes(), r.value_bytes())))
+}
+
+/// The tar reader's word for a header that is none, in one line: it quotes the
+/// file's bytes. A file that is something else altogether fails at its first.
+fn not_a_tar(error: io::Error, first: bool) -> io::Error {
+    match (error.raw_os_error(), first) {
+        (Some(_), _) => error,
+        (None, true) => io::Error::new(error.kind(), "not a tar archive"),
+        (None, false) => io::Error::new(error.kind(), error.to_string().escape_debug().to_string()),
+    }
 }
 
 /// The reading of one entry.

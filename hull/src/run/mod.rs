@@ -31,6 +31,7 @@ pub struct QemuCommand {
     net: Option<Vec<Forward>>,
     drives: Vec<Drive>,
     monitor: Option<PathBuf>,
+    reboots: bool,
     extra: Vec<OsString>,
 }
 
@@ -140,6 +141,7 @@ impl QemuCommand {
             net: None,
             drives: Vec::new(),
             monitor: None,
+            reboots: false,
             extra: Vec::new(),
         }
     }
@@ -251,6 +253,13 @@ impl QemuCommand {
         self
     }
 
+    /// A reboot of the guest is one; without this it ends QEMU.
+    #[must_use]
+    pub fn reboots(mut self) -> Self {
+        self.reboots = true;
+        self
+    }
+
     /// Words for QEMU that this type has no name for.
     #[must_use]
     pub fn extra(mut self, words: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
@@ -315,8 +324,9 @@ impl QemuCommand {
         };
         args.option("-m", self.memory_mib.to_string())
             .option("-smp", self.cpus.to_string());
-        for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
-            args.flag(flag);
+        args.flag("-nodefaults").flag("-no-user-config");
+        if !self.reboots {
+            args.flag("-no-reboot");
         }
         args.option("-display", "none");
     }

@@ -45,6 +45,13 @@ fn what_is_asked_for_is_on_the_command_line() {
 }
 
 #[test]
+fn a_reboot_ends_it_unless_it_is_to_boot_again() {
+    let once = QemuCommand::new(Arch::X86_64, "k");
+    assert!(line(&once).contains(" -no-reboot "));
+    assert!(!line(&once.reboots()).contains("-no-reboot"));
+}
+
+#[test]
 fn ports_are_two_numbers() {
     assert_eq!("0:80".parse(), Ok(Forward { host: 0, guest: 80 }));
     assert_eq!("1:2/tcp".parse(), Ok(Forward { host: 1, guest: 2 }));

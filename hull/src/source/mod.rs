@@ -185,14 +185,8 @@ impl FromStr for Source {
             Ok(PathBuf::from(path))
         };
         if let Some(rest) = text.strip_prefix("oci:") {
-            // A tag has no slash, and a layout's folder exists.
-            let (dir, tag) = match rest.rsplit_once(':') {
-                Some((dir, tag)) if !tag.contains('/') && !Path::new(rest).exists() => {
-                    (dir, Some(tag.to_owned()))
-                }
-                _ => (rest, None),
-            };
-            let dir = place(dir)?;
+            let (dir, tag) = layout_and_tag(rest);
+            let (dir, tag) = (place(dir)?, tag.map(str::to_owned));
             return Ok(Self::Oci { dir, tag });
         }
         if let Some(rest) = text.strip_prefix("docker-archive:") {
@@ -202,6 +196,24 @@ impl FromStr for Source {
             return Ok(Self::Dir(place(rest)?));
         }
         Ok(Self::Name(text.parse()?))
+    }
+}
+
+/// `DIR[:TAG]` in its parts. Both may have colons (a tag may be a whole
+/// reference), so the folder is the longest text before a colon that is one.
+fn layout_and_tag(text: &str) -> (&str, Option<&str>) {
+    let split = |at| (&text[..at], Some(&text[at + 1..]));
+    if Path::new(text).exists() {
+        return (text, None);
+    }
+    let mut colons = text.rmatch_indices(':').map(|(at, _)| at);
+    if let Some(at) = colons.find(|&at| Path::new(&text[..at]).is_dir()) {
+        return split(at);
+    }
+    // There is no folder: the error is to name what was most likely meant.
+    match text.rfind(':') {
+        Some(at) if !text[at..].contains('/') => split(at),
+        _ => (text, None),
     }
 }
 

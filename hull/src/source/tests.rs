@@ -131,10 +131,23 @@ fn a_layout_has_an_image_for_each_architecture() {
     scene.layout("l", "a/b:1", &[(Arch::X86_64, "x"), (Arch::Aarch64, "arm")]);
     let x86 = scene.find("oci:@/l", Arch::X86_64).unwrap();
     assert_eq!(text(&scene, &x86), "x");
-    let arm = scene.find("oci:@/l:docker.io/a/b:1", Arch::Aarch64);
-    assert!(arm.is_err(), "a tag has no slash");
     let arm = scene.find("oci:@/l", Arch::Aarch64).unwrap();
     assert_eq!(text(&scene, &arm), "arm");
+}
+
+#[test]
+fn a_tag_may_be_a_whole_reference() {
+    // As in a store, which is a layout.
+    let scene = Scene::new();
+    scene.layout("l", "a/b:1", &[(Arch::X86_64, "b")]);
+    scene.layout("l", "a/c:1", &[(Arch::X86_64, "c")]);
+    for wanted in ["b", "c"] {
+        let tagged = format!("oci:@/l:docker.io/a/{wanted}:1");
+        let image = scene.find(&tagged, Arch::X86_64).unwrap();
+        assert_eq!(text(&scene, &image), wanted);
+    }
+    let error = scene.refused("oci:@/l:docker.io/a/d:1");
+    assert!(error.contains("no image of that tag"), "{error}");
 }
 
 #[test]
@@ -299,6 +312,10 @@ fn an_archive_that_is_not_as_it_should_be_is_refused() {
     std::fs::write(scene.path("text"), "no tar").unwrap();
     let error = scene.refused("docker-archive:@/text");
     assert!(error.contains("not a tar archive"), "{error}");
+    // The reader quotes what it read, in several lines here.
+    std::fs::write(scene.path("lines"), "a\n\x1b[31m".repeat(200)).unwrap();
+    let error = scene.refused("docker-archive:@/lines");
+    assert!(error.ends_with("not a tar archive"), "{error}");
     std::fs::write(scene.path("zeros"), [0; 1024]).unwrap();
     let error = scene.refused("docker-archive:@/zeros");
     assert!(error.contains("manifest.json"), "{error}");

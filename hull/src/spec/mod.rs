@@ -22,13 +22,14 @@ mod resources;
 mod supervise;
 mod text;
 mod types;
+mod watch;
 
 pub use capability::{Capability, CapabilityName};
 pub use place::{Located, Place, Problem, Problems};
 pub use types::{
-    BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, Id, IdMapping,
-    Kernel, Metadata, Namespace, Rlimit, Runtime, Security, Spec, Supervise, Tmpfs, Volume,
-    VolumeFormat,
+    BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, HealthFields,
+    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security, Spec,
+    Supervise, Tmpfs, Volume, VolumeFormat,
 };
 
 pub(crate) use container::resolve as resolve_id;

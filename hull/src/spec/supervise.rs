@@ -1,25 +1,34 @@
 //! Our own keys of an entry: what PID 1 does with it.
 
 use hullkit_bundle::layout::Section;
-use hullkit_bundle::supervision::{OnFailure, Restart};
+use hullkit_bundle::supervision::{Measure, OnFailure, Restart};
 
 use super::node::{Kind, Node};
 use super::place::Located;
 use super::read::{Fields, Reader};
 use super::text;
 use super::types::{BackoffFields, Security, Supervise};
+use super::watch;
 
 /// Our keys, with the sections that they apply to.
 const KEYS: &[(&str, &[Section])] = &[
     ("after", &[Section::Services]),
     ("backoff", &[Section::Services]),
-    ("onFailure", &[Section::Onboot]),
+    ("critical", &[Section::Services]),
+    ("fdStore", &[Section::Services]),
+    ("health", &[Section::Services]),
+    ("onFailure", &[Section::Onboot, Section::Onshutdown]),
+    ("oom", &[Section::Services]),
+    ("ready", &[Section::Services]),
     ("requires", &[Section::Services]),
     ("restart", &[Section::Services]),
     ("security", &Section::ALL),
+    ("sockets", &[Section::Services]),
+    ("startLimit", &[Section::Services]),
     ("stopSignal", &Section::ALL),
     ("stopTimeout", &Section::ALL),
     ("timeout", &[Section::Onboot, Section::Onshutdown]),
+    ("watchdog", &[Section::Services]),
 ];
 
 /// All of our keys.
@@ -67,6 +76,11 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         ("reboot", OnFailure::Reboot),
         ("poweroff", OnFailure::Poweroff),
     ];
+    let oom = [
+        ("restart", Measure::Restart),
+        ("stop", Measure::Stop),
+        ("reboot", Measure::Reboot),
+    ];
     Supervise {
         restart: fields.read(r, "restart", |r, n, f| r.word(n, f, &restart)),
         backoff: fields
@@ -79,6 +93,14 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         timeout: fields.read(r, "timeout", positive),
         on_failure: fields.read(r, "onFailure", |r, n, f| r.word(n, f, &on_failure)),
         security: fields.read(r, "security", security),
+        start_limit: fields.read(r, "startLimit", watch::start_limit),
+        ready: fields.read(r, "ready", watch::ready),
+        health: fields.read(r, "health", watch::health),
+        watchdog: fields.read(r, "watchdog", positive),
+        oom: fields.read(r, "oom", |r, n, f| r.word(n, f, &oom)),
+        critical: fields.read(r, "critical", Reader::boolean),
+        fd_store: fields.read(r, "fdStore", fd_store),
+        sockets: fields.read(r, "sockets", watch::sockets),
     }
 }
 
@@ -118,8 +140,21 @@ fn stop_signal(r: &mut Reader, node: &Node, field: &str) -> Option<i32> {
     }
 }
 
+/// How many descriptors may be kept; the rest of what a process may hold is its
+/// own.
+fn fd_store(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    const MOST: u32 = 64;
+    let count = r.integer::<u32>(node, field)?;
+    if count <= MOST {
+        return Some(count);
+    }
+    let message = format!("found {count}, allowed: a whole number from 0 to {MOST}");
+    r.problem(node.line, field, message);
+    None
+}
+
 /// A time in milliseconds.
-fn duration(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
+pub(super) fn duration(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
     match node.kind {
         Kind::Int(n) => {
             let message = format!(
@@ -135,7 +170,7 @@ fn duration(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
 }
 
 /// A time that is not 0.
-fn positive(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
+pub(super) fn positive(r: &mut Reader, node: &Node, field: &str) -> Option<u64> {
     let ms = duration(r, node, field)?;
     if ms == 0 {
         r.problem(

@@ -2,7 +2,9 @@
 
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::{Interface, Mount};
-use hullkit_bundle::supervision::{OnFailure, Restart};
+use hullkit_bundle::supervision::{
+    Measure, OnFailure, Probe, ReadyBy, Restart, Socket, StartLimit,
+};
 use serde_json::Value;
 
 use super::capability::CapabilityName;
@@ -181,6 +183,41 @@ pub struct Supervise {
     pub timeout: Option<u64>,
     pub on_failure: Option<OnFailure>,
     pub security: Option<Security>,
+    pub start_limit: Option<StartLimit>,
+    pub ready: Option<ReadyFields>,
+    pub health: Option<HealthFields>,
+    pub watchdog: Option<u64>,
+    pub oom: Option<Measure>,
+    pub critical: Option<bool>,
+    pub fd_store: Option<u32>,
+    pub sockets: Option<Vec<Socket>>,
+}
+
+/// `ready`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadyFields {
+    /// How it is found out.
+    pub by: ReadyBy,
+    /// `timeout`.
+    pub timeout: Option<u64>,
+}
+
+/// The fields of `health`, each of which may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct HealthFields {
+    /// `health: none`.
+    pub off: bool,
+    /// `exec`, `tcp`, `unix` or `http`.
+    pub probe: Option<Probe>,
+    pub interval: Option<u64>,
+    pub timeout: Option<u64>,
+    pub retries: Option<u32>,
+    pub start_period: Option<u64>,
+    pub action: Option<Measure>,
 }
 
 /// The fields of `backoff`, each of which may be left out.

@@ -89,12 +89,10 @@ fn leaf(path: &Path, meta: &Metadata) -> Result<Option<Leaf>, Error> {
             path: path.to_owned(),
             source,
         })?;
-        let mut leaf = Leaf {
+        return Ok(Some(Leaf {
             meta: Meta::root(0o777),
             kind: Kind::Symlink(target.as_os_str().as_bytes().into()),
-        };
-        leaf.meta.mtime = 0;
-        return Ok(Some(leaf));
+        }));
     } else if kind.is_char_device() {
         Kind::Char(device(meta))
     } else if kind.is_block_device() {

@@ -6,6 +6,7 @@
 
 mod clock;
 mod console;
+mod disks;
 mod hostname;
 mod limits;
 mod modules;
@@ -52,6 +53,7 @@ pub fn run() -> Booted {
     // 3. What the hardware needs.
     read_cmdline(&mut booted);
     modules::run(&mut booted);
+    booted.note("disks", disks::name());
     // 4. Settings.
     settings(&mut booted);
     volumes::mount_all(&mut booted);

@@ -57,8 +57,7 @@ const DATA: MsFlags = PLAIN.union(MsFlags::MS_NOEXEC);
 const DEVICES: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NOEXEC);
 
 /// In the order in which they are mounted. Sizes are upper limits: a tmpfs
-/// takes what is in it. The first five are what [`ALWAYS_MOUNT_POINTS`] makes
-/// places for.
+/// takes what is in it.
 const TABLE: [Entry; 19] = [
     entry(Always, "proc", "/proc", DATA, ""),
     entry(Always, "sysfs", "/sys", DATA, ""),
@@ -86,6 +85,10 @@ const TABLE: [Entry; 19] = [
     entry(IfKnown, "efivarfs", EFIVARS, DATA, ""),
     entry(IfKnown, "binfmt_misc", "/proc/sys/fs/binfmt_misc", DATA, ""),
 ];
+
+/// How many of [`TABLE`], from its beginning, have their places in
+/// [`ROOT_FOLDERS`]; those of the others are in what these mount.
+const IN_ROOT: usize = 6;
 
 /// There on machines that were booted by EFI.
 pub(super) const EFIVARS: &str = "/sys/firmware/efi/efivars";
@@ -137,7 +140,7 @@ pub(super) fn run(booted: &mut Booted, writable_root: bool) {
     if writable_root {
         make_folders(booted, &ROOT_FOLDERS);
     }
-    let (first, rest) = TABLE.split_at(6);
+    let (first, rest) = TABLE.split_at(IN_ROOT);
     for entry in first {
         mount_entry(booted, entry);
     }
@@ -147,7 +150,7 @@ pub(super) fn run(booted: &mut Booted, writable_root: bool) {
     }
     booted.note("modules", modules::ask_nobody());
     let known = booted
-        .note("filesystems", fs::read_to_string("/proc/filesystems"))
+        .note("/proc/filesystems", fs::read_to_string("/proc/filesystems"))
         .unwrap_or_default();
     for entry in rest {
         // To mount what the kernel does not know makes it look for a module.
@@ -266,7 +269,7 @@ mod tests {
     #[test]
     fn the_mount_points_in_the_root_are_mounted_first() {
         let places: Vec<_> = ROOT_FOLDERS.iter().map(|(path, _)| *path).collect();
-        for entry in &TABLE[..6] {
+        for entry in &TABLE[..IN_ROOT] {
             assert!(places.contains(&entry.path), "{}", entry.path);
         }
     }

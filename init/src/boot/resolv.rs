@@ -1,11 +1,11 @@
 //! `/etc/resolv.conf`: in a read-only root it is a link to a place that can be
 //! written, where a DHCP client puts its file.
 
-use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::fs;
 use std::path::Path;
 
 use crate::Error;
+use crate::mount_point::make_file;
 
 /// Makes what the link at `path` leads to, empty, so that it can be bound into
 /// containers before there is a name server. Without a link nothing is done.
@@ -17,17 +17,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), Error> {
         return Ok(());
     };
     let target = path.parent().unwrap_or(Path::new("/")).join(link);
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(Error::path("make folder", folder))?;
-    }
-    match OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&target)
-    {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::path("make", &target)(e)),
-        _ => Ok(()),
-    }
+    make_file(&target)
 }
 
 #[cfg(test)]

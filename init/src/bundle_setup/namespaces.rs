@@ -1,7 +1,5 @@
 //! What a container gets into its namespaces, and where these are bound to.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use hullkit_bundle::runtime::Interface;
@@ -10,7 +8,10 @@ use nix::mount::{MsFlags, mount};
 use nix::unistd::Pid;
 
 use crate::Error;
+use crate::mount_point::make_file;
 use crate::net::Links;
+
+const NONE: Option<&str> = None;
 
 /// Gives the container of the process `pid` a network interface.
 pub(super) fn give_interface(links: &Links, wanted: &Interface, pid: Pid) -> Result<(), Error> {
@@ -52,15 +53,8 @@ fn add_veth(links: &Links, name: &str, peer: &str, pid: Pid) -> Result<(), Errno
 /// Binds a namespace of the process `pid` (its file below `/proc/PID/ns`) to
 /// `path`.
 pub(super) fn bind(namespace: &str, path: &Path, pid: Pid) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(Error::path("make folder", folder))?;
-    }
-    match fs::File::create_new(path) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::path("make", path)(e)),
-        _ => Ok(()),
-    }?;
+    make_file(path)?;
     let source = format!("/proc/{pid}/ns/{namespace}");
-    const NONE: Option<&str> = None;
     mount(Some(source.as_str()), path, NONE, MsFlags::MS_BIND, NONE)
         .map_err(Error::path("bind namespace to", path))
 }

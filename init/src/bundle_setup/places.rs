@@ -2,8 +2,7 @@
 //! the container's root, an absolute one in the root filesystem.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use hullkit_bundle::layout;
 use hullkit_bundle::runtime::Mount;
@@ -12,7 +11,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::inside::Place;
 use super::options::{self, Options};
-use crate::{Error, modules};
+use crate::mount_point::make_file;
+use crate::{Error, modules, plan};
 
 const NONE: Option<&str> = None;
 
@@ -57,14 +57,9 @@ fn is_folder(wanted: &Mount, options: &Options) -> Result<bool, Error> {
 
 fn make_outside(path: &Path, folder: bool) -> Result<(), Error> {
     if folder {
-        return fs::create_dir_all(path).map_err(Error::path("make folder", path));
-    }
-    if let Some(above) = path.parent() {
-        fs::create_dir_all(above).map_err(Error::path("make folder", above))?;
-    }
-    match fs::File::create_new(path) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::path("make", path)(e)),
-        _ => Ok(()),
+        fs::create_dir_all(path).map_err(Error::path("make folder", path))
+    } else {
+        make_file(path)
     }
 }
 
@@ -132,41 +127,16 @@ pub(super) fn make_folder(path: &str, rootfs: &Path) -> Result<(), Error> {
 
 /// Makes a cgroup, and those above it.
 pub(super) fn make_cgroup(name: &str) -> Result<(), Error> {
-    let path = cgroup_path(name)?;
+    let path = plan::cgroup_folder(name).ok_or_else(|| Error::Bundle {
+        object: format!("{}: cgroups", layout::RUNTIME_JSON),
+        reason: format!("{name:?} is not below the cgroup root"),
+    })?;
     fs::create_dir_all(&path).map_err(Error::path("make cgroup", &path))
-}
-
-/// The cgroup's folder. A name that leaves the cgroup filesystem is refused.
-fn cgroup_path(name: &str) -> Result<PathBuf, Error> {
-    let mut path = PathBuf::from(layout::CGROUP);
-    for part in Path::new(name).components() {
-        match part {
-            Component::Normal(part) => path.push(part),
-            Component::RootDir | Component::CurDir => {}
-            Component::ParentDir | Component::Prefix(_) => {
-                return Err(Error::Bundle {
-                    object: format!("{}: cgroups", layout::RUNTIME_JSON),
-                    reason: format!("{name:?} is not below the cgroup root"),
-                });
-            }
-        }
-    }
-    Ok(path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cgroups_stay_below_their_root() {
-        assert_eq!(
-            cgroup_path("/a/./b").unwrap(),
-            Path::new("/sys/fs/cgroup/a/b")
-        );
-        assert_eq!(cgroup_path("a").unwrap(), Path::new("/sys/fs/cgroup/a"));
-        assert!(cgroup_path("a/../../b").is_err());
-    }
 
     #[test]
     fn a_files_mount_point_is_a_file() {

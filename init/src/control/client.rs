@@ -3,7 +3,15 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 
-use hullkit_bundle::control::{ErrorCode, MAX_REQUEST, Op, Reply, Request, VERSION};
+use hullkit_bundle::control::{Change, ErrorCode, MAX_REQUEST, Op, Reply, Request, VERSION};
+
+use super::socket;
+
+/// What is told to who asks for a change on the socket for looking.
+const LOOKS_ONLY: &str = "this socket is for looking only";
+
+/// How many bytes of changes are kept for a client that does not take them.
+const MAX_UNTOLD: usize = 32 * 1024;
 
 /// A client of the control socket.
 #[derive(Debug)]
@@ -13,6 +21,14 @@ pub(super) struct Client {
     pub(super) serial: u64,
     /// When it last said something, on the server's count.
     pub(super) active: u64,
+    /// Whether it may only look.
+    pub(super) looks: bool,
+    /// The process that has connected.
+    pub(super) peer: i32,
+    /// Whether it is told what changes.
+    pub(super) listens: bool,
+    /// What changed and was not told, as it does not take it.
+    lost: u64,
     input: Vec<u8>,
     output: Vec<u8>,
     /// Whether its request is being worked on. It is not read from until it
@@ -34,11 +50,15 @@ pub(super) enum Next {
 }
 
 impl Client {
-    pub(super) fn new(stream: UnixStream, serial: u64) -> Self {
+    pub(super) fn new(stream: UnixStream, serial: u64, looks: bool) -> Self {
         Self {
+            peer: socket::peer(&stream),
             stream,
             serial,
             active: serial,
+            looks,
+            listens: false,
+            lost: 0,
             input: Vec::new(),
             output: Vec::new(),
             busy: false,
@@ -69,6 +89,9 @@ impl Client {
             if let Some(line) = self.take_line() {
                 self.busy = true;
                 match parse(&line) {
+                    Ok(op) if self.looks && !op.only_looks() => {
+                        self.refuse(ErrorCode::Denied, LOOKS_ONLY.to_owned());
+                    }
                     Ok(op) => return Next::Request(op),
                     Err(message) => self.refuse(ErrorCode::BadRequest, message),
                 }
@@ -95,6 +118,22 @@ impl Client {
         if let Ok(mut line) = serde_json::to_vec(reply) {
             line.push(b'\n');
             self.output = line;
+        }
+    }
+
+    /// Tells it what has changed, or counts that it was not told.
+    pub(super) fn tell(&mut self, change: &Change) {
+        if self.output.len() >= MAX_UNTOLD {
+            self.lost += 1;
+            return;
+        }
+        let change = Change {
+            lost: std::mem::take(&mut self.lost),
+            ..change.clone()
+        };
+        if let Ok(line) = serde_json::to_vec(&Reply::Event(Box::new(change))) {
+            self.output.extend(line);
+            self.output.push(b'\n');
         }
     }
 
@@ -183,7 +222,7 @@ mod tests {
     fn pair() -> (Client, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (Client::new(ours, 1), theirs)
+        (Client::new(ours, 1, false), theirs)
     }
 
     fn reply(stream: &UnixStream) -> String {
@@ -237,6 +276,53 @@ mod tests {
         let mut lines = io::BufReader::new(&peer).lines();
         assert!(lines.next().unwrap().unwrap().contains("bad-request"));
         assert!(lines.next().unwrap().unwrap().contains("version 7"));
+    }
+
+    #[test]
+    fn who_looks_changes_nothing() {
+        let (ours, mut peer) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut client = Client::new(ours, 1, true);
+        peer.write_all(b"{\"version\":1,\"op\":\"reboot\"}\n{\"version\":1,\"op\":\"list\"}\n")
+            .unwrap();
+        assert!(matches!(client.advance(), Next::Request(Op::List)));
+        assert!(reply(&peer).contains("denied"));
+    }
+
+    #[test]
+    fn who_does_not_listen_is_told_how_much_went_by() {
+        let (mut client, mut peer) = pair();
+        let change = Change {
+            state: "x".repeat(1000),
+            ..Change::default()
+        };
+        client.listens = true;
+        client.busy = true;
+        for _ in 0..2000 {
+            client.tell(&change);
+            client.flush().unwrap();
+        }
+        assert!(client.output.len() < MAX_UNTOLD + 2000);
+        // It listens again.
+        peer.set_nonblocking(true).unwrap();
+        let mut taken = Vec::new();
+        let mut buffer = [0; 1 << 16];
+        loop {
+            client.flush().unwrap();
+            match peer.read(&mut buffer) {
+                Ok(count) => taken.extend_from_slice(&buffer[..count]),
+                Err(_) => break,
+            }
+        }
+        client.tell(&change);
+        client.flush().unwrap();
+        let told = taken.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let last = reply(&peer);
+        let lost = 2000 - told;
+        assert!(
+            lost > 0 && last.contains(&format!("\"lost\":{lost}")),
+            "{last}"
+        );
     }
 
     #[test]

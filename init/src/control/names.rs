@@ -46,7 +46,7 @@ pub(crate) fn section_name(kind: Kind) -> &'static str {
         Kind::Onboot => "onboot",
         Kind::Service => "services",
         Kind::Onshutdown => "onshutdown",
-        Kind::Log | Kind::Uevent => "",
+        Kind::Log | Kind::Uevent | Kind::Console => "",
     }
 }
 

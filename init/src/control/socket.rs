@@ -1,4 +1,4 @@
-//! Listening unix sockets that only uid 0 can use.
+//! Listening unix sockets.
 
 use std::fs;
 use std::io;
@@ -11,11 +11,11 @@ use nix::sys::socket::{getsockopt, sockopt};
 use crate::Error;
 
 /// A listening socket at `path` that does not block, in place of whatever is
-/// there.
+/// there. Who may connect is what `mode` says.
 ///
 /// # Errors
 /// What could not be done with the path.
-pub fn listen(path: &str) -> Result<UnixListener, Error> {
+pub fn listen(path: &str, mode: u32) -> Result<UnixListener, Error> {
     if let Some(dir) = Path::new(path).parent() {
         fs::create_dir_all(dir).map_err(Error::path("mkdir", dir))?;
     }
@@ -26,7 +26,7 @@ pub fn listen(path: &str) -> Result<UnixListener, Error> {
         _ => {}
     }
     let listener = UnixListener::bind(path).map_err(Error::os("bind", path))?;
-    let mode = fs::Permissions::from_mode(0o600);
+    let mode = fs::Permissions::from_mode(mode);
     fs::set_permissions(path, mode).map_err(Error::os("chmod", path))?;
     listener
         .set_nonblocking(true)
@@ -55,6 +55,13 @@ pub fn accept(listener: &UnixListener) -> io::Result<Option<UnixStream>> {
             },
         }
     }
+}
+
+/// The process at the other end, when it connected (`SO_PEERCRED`, unix(7));
+/// 0 where the kernel does not tell.
+#[must_use]
+pub fn peer(stream: &UnixStream) -> i32 {
+    getsockopt(stream, sockopt::PeerCredentials).map_or(0, |peer| peer.pid())
 }
 
 /// Whether the process at the other end was of uid 0 when it connected

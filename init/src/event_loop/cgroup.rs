@@ -24,6 +24,36 @@ pub(super) fn oom_kills(cgroup: &Path) -> u64 {
     fs::read_to_string(cgroup.join("memory.events")).map_or(0, |events| parse_oom_kills(&events))
 }
 
+/// What the processes of a cgroup use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Use {
+    /// Microseconds of processor time.
+    pub(super) cpu_us: u64,
+    /// Bytes of memory.
+    pub(super) memory: u64,
+    /// Processes and threads.
+    pub(super) pids: u64,
+}
+
+/// What the processes of `cgroup` and those below it use; 0 where the kernel
+/// does not count.
+pub(super) fn usage(cgroup: &Path) -> Use {
+    let read = |file| fs::read_to_string(cgroup.join(file)).unwrap_or_default();
+    let number = |file| read(file).trim().parse().unwrap_or(0);
+    Use {
+        cpu_us: parse_cpu(&read("cpu.stat")),
+        memory: number("memory.current"),
+        pids: number("pids.current"),
+    }
+}
+
+fn parse_cpu(stat: &str) -> u64 {
+    let usage = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("usage_usec "));
+    usage.and_then(|us| us.trim().parse().ok()).unwrap_or(0)
+}
+
 fn parse_oom_kills(events: &str) -> u64 {
     events
         .lines()
@@ -41,5 +71,11 @@ mod tests {
         let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n";
         assert_eq!(parse_oom_kills(events), 2);
         assert_eq!(parse_oom_kills(""), 0);
+    }
+
+    #[test]
+    fn counts_all_processor_time() {
+        assert_eq!(parse_cpu("usage_usec 4711\nuser_usec 7\n"), 4711);
+        assert_eq!(parse_cpu(""), 0);
     }
 }

@@ -1,15 +1,17 @@
 //! A container, as the loop sees it: what is being done with it, and the first
 //! process while it runs.
 
+use std::io;
 use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::cgroup;
+use super::notify::{self, Notify};
 use super::output::Output;
 use super::runtime::{self, Call, Options};
-use crate::supervise::{Ending, How};
+use crate::supervise::{Ending, EntryId, Event, How, Notice};
 use crate::sys::pidfd;
 use crate::sys::spawn::Streams;
 use crate::{Error, bundle_setup, plan::Bundle};
@@ -20,26 +22,31 @@ pub(super) struct Container {
     pub(super) bundle: Bundle,
     /// Its standard streams, from the first start on.
     pub(super) output: Option<Output>,
+    /// Where it says how it is, if it may, from the first start on.
+    pub(super) notify: Option<Notify>,
     /// The runtime, while it works for this container.
-    job: Option<Job>,
-    process: Option<Process>,
+    pub(super) job: Option<Job>,
+    pub(super) process: Option<Process>,
+    /// The process that stands for it when the first one has ended, by its own
+    /// word.
+    pub(super) successor: Option<Pid>,
 }
 
 /// The runtime at work.
 #[derive(Clone, Copy, Debug)]
-struct Job {
-    call: Call,
-    runtime: Pid,
+pub(super) struct Job {
+    pub(super) call: Call,
+    pub(super) runtime: Pid,
 }
 
 /// A container's first process.
 #[derive(Debug)]
-struct Process {
-    pid: Pid,
+pub(super) struct Process {
+    pub(super) pid: Pid,
     /// Signals go through this; none if it had ended by then.
-    pidfd: Option<OwnedFd>,
+    pub(super) pidfd: Option<OwnedFd>,
     /// Whether the core knows it.
-    announced: bool,
+    pub(super) announced: bool,
 }
 
 /// What came of the end of a process.
@@ -60,14 +67,17 @@ impl Container {
         Self {
             bundle,
             output: None,
+            notify: None,
             job: None,
             process: None,
+            successor: None,
         }
     }
 
     /// Begins a start. Its end is that of the runtime.
     pub(super) fn start(&mut self, options: &Options) -> Result<(), Error> {
         bundle_setup::prepare(&self.bundle)?;
+        self.prepare_notify()?;
         let call = if bundle_setup::needs_pid(&self.bundle) {
             Call::Create
         } else {
@@ -86,6 +96,18 @@ impl Container {
             stderr: Some(stderr),
         };
         self.call(call, streams, options)
+    }
+
+    /// Makes its socket, or empties it of what the last run has said.
+    fn prepare_notify(&mut self) -> Result<(), Error> {
+        match &self.notify {
+            Some(notify) => notify.forget(),
+            None if self.bundle.runtime.supervision.notify => {
+                self.notify = Some(Notify::open(&self.bundle)?);
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     fn call(&mut self, call: Call, streams: Streams, options: &Options) -> Result<(), Error> {
@@ -122,6 +144,42 @@ impl Container {
         self.process
             .as_ref()
             .is_some_and(|process| process.pid == pid)
+    }
+
+    /// Its first process, while it can be told from others.
+    pub(super) fn process(&self) -> Option<(Pid, &OwnedFd)> {
+        let process = self.process.as_ref()?;
+        Some((process.pid, process.pidfd.as_ref()?))
+    }
+
+    /// A descriptor of its standard error, once there is one.
+    pub(super) fn stderr(&self) -> io::Result<Option<OwnedFd>> {
+        let writers = self.output.as_ref().map(Output::writers).transpose()?;
+        Ok(writers.map(|(_, stderr)| stderr))
+    }
+
+    /// Another process is to stand for it, now or, where the kernel would not
+    /// tell us of its end yet, when the first one has ended. Whether it does now.
+    pub(super) fn follow(&mut self, pid: Pid) -> bool {
+        self.successor = Some(pid);
+        notify::may_be_main(pid, &self.bundle) && self.change_process(pid)
+    }
+
+    fn change_process(&mut self, pid: Pid) -> bool {
+        let running = self
+            .process
+            .as_ref()
+            .is_some_and(|p| p.announced && p.pid != pid);
+        let pidfd = running.then(|| pidfd::open(pid).ok()).flatten();
+        if let Some(pidfd) = pidfd {
+            self.process = Some(Process {
+                pid,
+                pidfd: Some(pidfd),
+                announced: true,
+            });
+            return true;
+        }
+        false
     }
 
     /// The runtime has ended.
@@ -174,13 +232,21 @@ impl Container {
     }
 
     /// The first process has been reaped. None if the core never knew it.
-    pub(super) fn process_ended(&mut self, how: How) -> Option<Ending> {
+    pub(super) fn process_ended(&mut self, entry: EntryId, how: How) -> Option<Event> {
+        if let Some(pid) = self.successor.take()
+            && notify::may_be_main(pid, &self.bundle)
+            && self.change_process(pid)
+        {
+            let notice = Notice::MainPid(pid.as_raw());
+            return Some(Event::Notice { entry, notice });
+        }
         let process = self.process.take()?;
         if let Some(output) = &mut self.output {
             output.ended = true;
         }
         let oom = how != How::Exited(0) && cgroup::oom_kills(&self.bundle.cgroup) > 0;
-        process.announced.then_some(Ending { how, oom })
+        let ending = Ending { how, oom };
+        process.announced.then_some(Event::Ended { entry, ending })
     }
 
     /// Sends a signal to the first process.
@@ -240,6 +306,7 @@ impl Container {
 
     fn release(&mut self, error: Option<String>) -> Progress {
         self.process = None;
+        self.successor = None;
         runtime::forget_log(&self.bundle);
         let released = bundle_setup::release(&self.bundle).err();
         Progress::Cleaned(error.or(released.map(|error| error.to_string())))

@@ -15,6 +15,8 @@ use nix::unistd::Pid;
 use super::container::Container;
 use crate::Error;
 use crate::control::socket;
+use crate::life::inherited::Inherited;
+use crate::life::record::{Record, Writer};
 use crate::log::{self, message::Message};
 use crate::sys::spawn::{self, Streams};
 
@@ -40,13 +42,58 @@ impl LogLink {
     pub(super) fn new(console: bool, problems: &mut Vec<String>) -> Self {
         let mut note = |error: Error| problems.push(error.to_string());
         Self {
-            listener: socket::listen(layout::LOG_SOCKET).map_err(&mut note).ok(),
+            listener: socket::listen(layout::LOG_SOCKET, 0o600)
+                .map_err(&mut note)
+                .ok(),
             journal: journal().map_err(&mut note).ok(),
             console,
             socket: None,
             pid: None,
             listens: false,
         }
+    }
+
+    /// A link with nothing, before [`Self::restore`].
+    pub(super) fn empty(console: bool) -> Self {
+        Self {
+            listener: None,
+            journal: None,
+            console,
+            socket: None,
+            pid: None,
+            listens: false,
+        }
+    }
+
+    /// Writes what it holds.
+    pub(super) fn save(&self, to: &mut Writer) {
+        to.record("log")
+            .some("pid", self.pid)
+            .flag("listens", self.listens);
+        if let Some(listener) = &self.listener {
+            to.fd("listener", listener);
+        }
+        if let Some([first, second]) = &self.journal {
+            to.fd("journal", first).fd("journal_too", second);
+        }
+        if let Some(socket) = &self.socket {
+            to.fd("socket", socket);
+        }
+    }
+
+    /// Takes what [`Self::save`] has written.
+    pub(super) fn restore(&mut self, record: &Record<'_>, fds: &mut Inherited) {
+        let mut take = |key| record.parsed(key).and_then(|fd| fds.take(fd));
+        self.listener = take("listener").map(UnixListener::from);
+        self.journal = take("journal").and_then(|first| Some([first, take("journal_too")?]));
+        self.socket = take("socket");
+        self.pid = record.parsed("pid").map(Pid::from_raw);
+        self.listens = record.flag("listens");
+    }
+
+    /// The log process, while there is one.
+    pub(super) fn pid(&self) -> Option<Pid> {
+        self.pid
     }
 
     /// Starts the log process.

@@ -7,16 +7,23 @@
 //! core's next deadline allows. Only [`Shell::reap`] waits for children, and
 //! always until there are none left.
 
+mod adopt;
 mod cgroup;
 mod container;
+mod helper;
 mod log_link;
+mod notify;
 mod output;
 mod poller;
+mod probes;
 mod report;
 mod requests;
 mod runtime;
+mod saved;
 mod setup;
 mod signals;
+mod upgrade;
+mod watchdog;
 
 use std::collections::VecDeque;
 
@@ -29,6 +36,7 @@ use crate::Error;
 use crate::boot::Booted;
 use crate::control::Server;
 use crate::klog::{Level, Line};
+use crate::life::snapshot::Snapshot;
 use crate::plan::Plan;
 use crate::supervise::{Action, Core, End, Ending, EntryId, Event, How, Refusal, Report, Time};
 use crate::sys::signals::Signals;
@@ -36,9 +44,17 @@ use crate::sys::spawn::{self, Streams};
 use crate::sys::wait;
 
 use container::{Container, Progress};
+use helper::Helper;
 use log_link::LogLink;
 use poller::{Poller, Token};
-pub(crate) use signals::{Meaning, meaning as meaning_of, numbers as signal_numbers};
+use requests::Wait;
+use setup::release_name;
+use upgrade::Upgrade;
+use watchdog::Watchdog;
+
+pub use adopt::{Legacy, check, resume};
+pub(crate) use signals::{Meaning, WATCHDOG, meaning as meaning_of, numbers as signal_numbers};
+pub use upgrade::{CHECK, YES};
 
 /// Runs the plan to the machine's end. PID 1 began at `started`.
 #[must_use]
@@ -51,19 +67,11 @@ pub fn run(started: Time, booted: Booted, plan: Plan) -> End {
             return End::Reboot;
         }
     };
+    let emergency = setup::is_emergency(&plan, &booted.cmdline);
     let mut shell = Shell::new(started, booted, plan, poller);
-    shell.feed(Event::Begin);
-    loop {
-        if let Some(end) = shell.end {
-            return end;
-        }
-        let timeout = shell.core.deadline().map(|deadline| deadline.from(now()));
-        for (token, flags) in shell.poller.wait(timeout) {
-            shell.happened(token, flags, &signals);
-        }
-        shell.accept_late();
-        shell.feed(Event::Tick);
-    }
+    shell.watchdog.open();
+    shell.feed(if emergency { Event::Hold } else { Event::Begin });
+    shell.live(&signals)
 }
 
 /// What must be open before the first child is started: its end must not be
@@ -114,15 +122,61 @@ struct Shell {
     log: LogLink,
     /// The log process's entry.
     log_id: EntryId,
-    /// The process that loads modules, and its entry, if there is to be one.
-    uevent: Option<(EntryId, Option<Pid>)>,
+    /// Our other processes.
+    helpers: Vec<Helper>,
+    watchdog: Watchdog,
     runtime: runtime::Options,
     system: protocol::System,
+    /// What is being tried inside services.
+    probes: Vec<probes::Running>,
     actions: Vec<Action>,
     end: Option<End>,
+    /// The state for the next life of PID 1; none: there was no memory for it.
+    snapshot: Option<Snapshot>,
+    /// Whether the last state could not be written.
+    unsaved: bool,
+    /// When PID 1 last made a mistake of its own.
+    failed: Option<Time>,
+    /// Whether tests may have it make one.
+    crash_test: bool,
+    /// The program that is asked whether it can go on from here.
+    upgrade: Option<Upgrade>,
+    /// Who is told when all services are ready, and was not yet.
+    to_tell: Option<String>,
+    /// Clients that wait for an entry, or for all services.
+    waits: Vec<Wait>,
 }
 
 impl Shell {
+    /// Does what happens, to the machine's end.
+    fn live(&mut self, signals: &Signals) -> End {
+        loop {
+            if let Some(end) = self.end {
+                std::mem::take(&mut self.watchdog).leave(end);
+                return end;
+            }
+            let upgrade = self.upgrade.as_ref().map(Upgrade::deadline);
+            let all = [
+                self.core.deadline(),
+                upgrade,
+                self.silence_ends(),
+                self.watchdog.deadline(),
+            ];
+            let deadline = all.into_iter().flatten().min();
+            let timeout = deadline.map(|deadline| deadline.from(now()));
+            for (token, flags) in self.poller.wait(timeout) {
+                self.happened(token, flags, signals);
+            }
+            self.accept_late();
+            self.hear_again();
+            self.expire_upgrade();
+            self.watchdog.feed();
+            self.feed(Event::Tick);
+            self.answer_waits();
+            self.tell_ready();
+        }
+    }
+
     fn happened(&mut self, token: Token, flags: EpollFlags, signals: &Signals) {
         match token {
             Token::Signals => {
@@ -130,13 +184,17 @@ impl Shell {
                     match signals::meaning(signal) {
                         Some(Meaning::Child) => self.reap(),
                         Some(Meaning::Shutdown(end)) => self.feed(Event::Shutdown(end)),
+                        Some(Meaning::Watchdog) => self.watchdog.open(),
+                        Some(Meaning::Crash(crash)) if self.crash_test => crash.happen(),
+                        Some(Meaning::Crash(_)) => {}
                         None => {}
                     }
                 }
             }
-            Token::Control => self.accept(),
+            Token::Door(door) => self.accept(door),
             Token::Log => self.tell_log(),
             Token::Client(slot) => self.serve(slot, flags),
+            Token::Notify(entry) => self.hear(EntryId(entry)),
         }
     }
 
@@ -145,7 +203,11 @@ impl Shell {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let mut actions = std::mem::take(&mut self.actions);
+            let tick = event == Event::Tick;
             self.core.step(event, now(), &mut actions);
+            if !tick || !actions.is_empty() {
+                self.save();
+            }
             for action in actions.drain(..) {
                 events.extend(self.act(action));
             }
@@ -156,15 +218,29 @@ impl Shell {
     /// Does `action`. An event, if something came of it at once.
     fn act(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Start(id) => return self.start(id),
-            Action::Clean(id) => return self.clean(id),
+            Action::Start(id) => {
+                let event = self.start(id);
+                self.note_container(id);
+                return event;
+            }
+            Action::Clean(id) => {
+                let event = self.clean(id);
+                self.note_container(id);
+                return event;
+            }
             Action::Signal(id, signal) => {
                 self.on_container(id, |container| container.signal(signal));
             }
             Action::Kill(id) => self.on_container(id, Container::kill),
             Action::KillRest(id) => self.on_container(id, |container| container.kill_rest()),
+            Action::Probe { entry, purpose } => return self.probe(entry, purpose),
+            Action::StopProbe(id) => self.stop_probe(id),
             Action::Report(id, report) => self.report(id, &report),
-            Action::System(state) => report::system(state).write(),
+            Action::System(state) => {
+                report::system(state).write();
+                self.tell_change(state.as_str(), None);
+            }
+            Action::AllReady => report::all_ready(now()).write(),
             Action::Reply(id, Ok(())) => self.answer(id, &Reply::Ok),
             Action::Reply(id, Err(refusal)) => self.answer(id, &refused(refusal)),
             Action::Finish(end) => self.end = Some(end),
@@ -175,6 +251,7 @@ impl Shell {
     fn report(&mut self, id: EntryId, report: &Report) {
         if let Some(entry) = self.core.entry(id) {
             report::entry(entry.spec().kind, &entry.spec().name, report).write();
+            self.tell_change(report::word(report), Some(id));
         }
         if let Report::Ended(ended) = report
             && let Some(output) = self.container(id).and_then(|c| c.output.as_mut())
@@ -199,14 +276,20 @@ impl Shell {
         if id == self.log_id {
             return Some(self.start_log());
         }
-        if self.uevent.is_some_and(|(uevent, _)| uevent == id) {
-            return Some(self.start_uevent(id));
+        if let Some(helper) = self.helpers.iter_mut().find(|helper| helper.entry == id) {
+            return Some(event_of_start(id, helper.start()));
         }
         let options = self.runtime.clone();
-        let started = match self.container(id) {
-            Some(container) => container.start(&options).map_err(|error| error.to_string()),
-            None => Err("there is no bundle".to_owned()),
+        let (heard, started) = match self.container(id) {
+            Some(container) => (
+                container.notify.is_some(),
+                container.start(&options).map_err(|error| error.to_string()),
+            ),
+            None => (true, Err("there is no bundle".to_owned())),
         };
+        if !heard {
+            self.watch_notify(id);
+        }
         self.tell_log();
         started
             .err()
@@ -224,46 +307,37 @@ impl Shell {
 
     fn start_log(&mut self) -> Event {
         let entry = self.log_id;
-        match self.log.start() {
-            Ok(pid) => {
-                for container in self.containers.iter_mut().flatten() {
-                    if let Some(output) = &mut container.output {
-                        output.handed = false;
-                    }
-                }
-                self.watch_log();
-                self.tell_log();
-                Event::Started {
-                    entry,
-                    pid: pid.as_raw(),
+        let started = self.log.start();
+        if started.is_ok() {
+            for container in self.containers.iter_mut().flatten() {
+                if let Some(output) = &mut container.output {
+                    output.handed = false;
                 }
             }
-            Err(error) => Event::StartFailed {
-                entry,
-                error: error.to_string(),
-            },
+            self.watch_log();
+            self.tell_log();
         }
+        event_of_start(entry, started)
     }
 
-    fn start_uevent(&mut self, entry: EntryId) -> Event {
+    /// Tells whoever started the machine that all services are ready.
+    fn tell_ready(&mut self) {
+        if self.core.ready().is_none() {
+            return;
+        }
+        let Some(address) = self.to_tell.take() else {
+            return;
+        };
         let streams = Streams {
             stdin: None,
             stdout: None,
             stderr: None,
         };
-        match spawn::spawn::<&str>(OURSELVES, crate::uevent::NAME, &[], streams) {
-            Ok(pid) => {
-                self.uevent = Some((entry, Some(pid)));
-                Event::Started {
-                    entry,
-                    pid: pid.as_raw(),
-                }
-            }
-            Err(error) => Event::StartFailed {
-                entry,
-                error: Error::os("execute", crate::uevent::NAME)(error).to_string(),
-            },
+        let started = spawn::spawn(OURSELVES, crate::ready::NAME, &[&address], streams);
+        if let Err(error) = started {
+            problem(&format!("execute {}: {error}", crate::ready::NAME));
         }
+        self.save();
     }
 
     fn watch_log(&self) {
@@ -283,6 +357,9 @@ impl Shell {
 
     /// Reaps until no child is left that has ended.
     fn reap(&mut self) {
+        // Who has ended may have said something before, and can only be told
+        // from others as long as it is not reaped.
+        self.hear_all();
         while let Some((pid, how)) = wait::reap(None) {
             self.reaped(pid, how);
         }
@@ -315,7 +392,14 @@ impl Shell {
 
     /// Whether `pid` was a process that we know.
     fn reaped_known(&mut self, pid: Pid, how: How) -> bool {
+        if self.asked_ended(pid, how) {
+            return true;
+        }
         let options = self.runtime.clone();
+        let mut touched = None;
+        if self.is_ours(pid) {
+            self.note_reaped(pid, how);
+        }
         let event = if self.log.is_process(pid) {
             self.log.ended();
             let ending = Ending { how, oom: false };
@@ -323,19 +407,24 @@ impl Shell {
                 entry: self.log_id,
                 ending,
             })
-        } else if let Some((entry, _)) = self.uevent.filter(|(_, uevent)| *uevent == Some(pid)) {
-            self.uevent = Some((entry, None));
+        } else if let Some(helper) = self.helpers.iter_mut().find(|h| h.pid == Some(pid)) {
+            helper.pid = None;
+            let entry = helper.entry;
             let ending = Ending { how, oom: false };
             Some(Event::Ended { entry, ending })
+        } else if let Some(probed) = self.probe_ended(pid, how) {
+            Some(probed)
         } else if let Some((entry, container)) = self.find(|c| c.is_runtime(pid)) {
+            touched = Some(entry);
             event_of(entry, container.runtime_ended(how, &options))
         } else if let Some((entry, container)) = self.find(|c| c.is_process(pid)) {
-            container
-                .process_ended(how)
-                .map(|ending| Event::Ended { entry, ending })
+            container.process_ended(entry, how)
         } else {
             return false;
         };
+        if let Some(entry) = touched {
+            self.note_container(entry);
+        }
         if let Some(event) = event {
             self.feed(event);
         }
@@ -344,11 +433,35 @@ impl Shell {
         true
     }
 
+    /// Whether `pid` is a process that we know.
+    fn is_ours(&self, pid: Pid) -> bool {
+        self.log.is_process(pid)
+            || self.helpers.iter().any(|helper| helper.pid == Some(pid))
+            || self
+                .containers
+                .iter()
+                .flatten()
+                .any(|c| c.is_runtime(pid) || c.is_process(pid))
+    }
+
     fn find(&mut self, is: impl Fn(&Container) -> bool) -> Option<(EntryId, &mut Container)> {
         let containers = self.containers.iter_mut().enumerate();
         let mut containers =
             containers.filter_map(|(index, c)| Some((EntryId(index), c.as_mut()?)));
         containers.find(|(_, container)| is(container))
+    }
+}
+
+fn event_of_start(entry: EntryId, started: Result<Pid, Error>) -> Event {
+    match started {
+        Ok(pid) => Event::Started {
+            entry,
+            pid: pid.as_raw(),
+        },
+        Err(error) => Event::StartFailed {
+            entry,
+            error: error.to_string(),
+        },
     }
 }
 

@@ -11,6 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
+use crate::life::inherited::Inherited;
+use crate::life::record::{Record, Writer};
+
 /// The two pipes of an entry.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -47,6 +50,36 @@ impl Output {
             handed: false,
             ended: false,
             failed: false,
+        })
+    }
+
+    /// Writes which descriptors it has, and what the log process is yet to be
+    /// told.
+    pub(super) fn save(&self, to: &mut Writer) {
+        to.fd("stdout", &self.stdout.reader)
+            .fd("stdout_end", &self.stdout.writer)
+            .fd("stderr", &self.stderr.reader)
+            .fd("stderr_end", &self.stderr.writer)
+            .flag("handed", self.handed)
+            .flag("ended", self.ended)
+            .flag("failed", self.failed);
+    }
+
+    /// Takes what [`Self::save`] has written. None where there was none.
+    pub(super) fn restore(record: &Record<'_>, fds: &mut Inherited) -> Option<Self> {
+        let mut take = |key| record.parsed(key).and_then(|fd| fds.take(fd));
+        let mut pipe = |reader, writer| {
+            Some(Pipe {
+                reader: take(reader)?,
+                writer: take(writer)?,
+            })
+        };
+        Some(Self {
+            stdout: pipe("stdout", "stdout_end")?,
+            stderr: pipe("stderr", "stderr_end")?,
+            handed: record.flag("handed"),
+            ended: record.flag("ended"),
+            failed: record.flag("failed"),
         })
     }
 

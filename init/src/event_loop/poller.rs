@@ -7,39 +7,50 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::control::Door;
+
 /// What is being waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     /// Signals to PID 1.
     Signals,
     /// New clients.
-    Control,
+    Door(Door),
     /// Room in the log process's socket.
     Log,
     /// A client, by its place.
     Client(usize),
+    /// What a service says, by its entry.
+    Notify(usize),
 }
 
 const SIGNALS: u64 = 0;
 const CONTROL: u64 = 1;
 const LOG: u64 = 2;
+const VIEW: u64 = 3;
 const CLIENTS: u64 = 16;
+/// Beyond all clients.
+const NOTIFY: u64 = 1 << 32;
 
 impl Token {
     fn encode(self) -> u64 {
         match self {
             Self::Signals => SIGNALS,
-            Self::Control => CONTROL,
+            Self::Door(Door::Control) => CONTROL,
+            Self::Door(Door::View) => VIEW,
             Self::Log => LOG,
             Self::Client(slot) => CLIENTS + slot as u64,
+            Self::Notify(entry) => NOTIFY + entry as u64,
         }
     }
 
     fn decode(data: u64) -> Option<Self> {
         match data {
             SIGNALS => Some(Self::Signals),
-            CONTROL => Some(Self::Control),
+            CONTROL => Some(Self::Door(Door::Control)),
+            VIEW => Some(Self::Door(Door::View)),
             LOG => Some(Self::Log),
+            entry if entry >= NOTIFY => usize::try_from(entry - NOTIFY).ok().map(Self::Notify),
             client => usize::try_from(client.checked_sub(CLIENTS)?)
                 .ok()
                 .map(Self::Client),
@@ -100,10 +111,13 @@ mod tests {
     fn tokens_come_back() {
         for token in [
             Token::Signals,
-            Token::Control,
+            Token::Door(Door::Control),
+            Token::Door(Door::View),
             Token::Log,
             Token::Client(0),
             Token::Client(9),
+            Token::Notify(0),
+            Token::Notify(9),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -1,32 +1,54 @@
 //! The kernel log lines of what the core reports (`docs/kernel-log.md`).
 
 use crate::klog::{Level, Line};
-use crate::supervise::{Ended, How, Kind, Report, SystemState};
+use crate::supervise::{Ended, How, Kind, Report, SystemState, Time};
+
+/// The word for it, which is that of its line.
+pub(super) const fn word(report: &Report) -> &'static str {
+    match report {
+        Report::Waiting { .. } => "waiting",
+        Report::Starting => "starting",
+        Report::Running { .. } => "running",
+        Report::Ready { .. } => "ready",
+        Report::Unhealthy { .. } => "unhealthy",
+        Report::Healthy => "healthy",
+        Report::Stopping { .. } | Report::Stuck => "stopping",
+        Report::Ended(Ended { failed: true, .. }) => "failed",
+        Report::Ended(Ended { failed: false, .. }) => "exited",
+        Report::Skipped(_) => "skipped",
+        Report::Problem(_) => "problem",
+    }
+}
 
 /// The line of an entry's new state.
 pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
     let subject = format!("{} {name}", kind.as_str());
-    let line = |level, state| Line::new(level, &subject, state);
+    let line = |level| Line::new(level, &subject, word(report));
     match report {
-        Report::Waiting { requires } => line(Level::Info, "waiting").with("requires", requires),
-        Report::Starting => line(Level::Info, "starting"),
-        Report::Running { pid } => line(Level::Info, "running").with("pid", pid),
-        Report::Stopping { signal, kill_in_ms } => line(Level::Info, "stopping")
-            .with("signal", signal)
+        Report::Waiting { requires } => line(Level::Info).with("requires", requires),
+        Report::Starting => line(Level::Info),
+        Report::Running { pid } => line(Level::Info).with("pid", pid),
+        Report::Ready { ms } => line(Level::Info).with("ms", ms),
+        Report::Unhealthy { failures, error } => line(Level::Error)
+            .with("failures", failures)
+            .with("error", error),
+        Report::Healthy => line(Level::Info),
+        Report::Stopping { signal, kill_in_ms } => line(Level::Info)
+            .with_some("signal", *signal)
             .with_some("kill_in_ms", *kill_in_ms),
-        Report::Stuck => line(Level::Error, "stopping").with("error", "killed, and still there"),
-        Report::Ended(ended) => ended_line(&subject, ended),
-        Report::Skipped(why) => line(Level::Error, "skipped").with("error", why),
-        Report::Problem(what) => line(Level::Error, "problem").with("error", what),
+        Report::Stuck => line(Level::Error).with("error", "killed, and still there"),
+        Report::Ended(ended) => ended_line(&subject, word(report), ended),
+        Report::Skipped(why) => line(Level::Error).with("error", why),
+        Report::Problem(what) => line(Level::Error).with("error", what),
     }
 }
 
-fn ended_line(subject: &str, ended: &Ended) -> Line {
-    let line = if ended.failed {
-        Line::new(Level::Error, subject, "failed")
-    } else {
-        Line::new(Level::Info, subject, "exited")
+fn ended_line(subject: &str, word: &str, ended: &Ended) -> Line {
+    let level = match ended.failed {
+        true => Level::Error,
+        false => Level::Info,
     };
+    let line = Line::new(level, subject, word);
     let line = match ended.ending.map(|ending| ending.how) {
         Some(How::Exited(code)) => line.with("code", code),
         Some(How::Signaled(signal)) => line.with("signal", signal),
@@ -38,6 +60,11 @@ fn ended_line(subject: &str, ended: &Ended) -> Line {
         .with_some("restart_in_ms", ended.restart_in_ms)
         .with_some("crash_loop", ended.crash_loop.then_some(true))
         .with_some("ms", ended.ran_ms)
+}
+
+/// The line that says that all services are ready.
+pub(super) fn all_ready(now: Time) -> Line {
+    Line::new(Level::Info, "init", "ready").with("ms", now.0)
 }
 
 /// The line of the machine's new state.

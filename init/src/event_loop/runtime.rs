@@ -30,13 +30,19 @@ pub(super) enum Call {
 }
 
 impl Call {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Create => "create",
             Self::Start => "start",
             Self::Delete => "delete",
         }
+    }
+
+    /// The call that [`Self::as_str`] has this word for.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Run, Self::Create, Self::Start, Self::Delete];
+        all.into_iter().find(|call| call.as_str() == word)
     }
 }
 

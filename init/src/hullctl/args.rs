@@ -1,28 +1,48 @@
 //! The command line of `hullctl`.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
-use hullkit_bundle::control::{LogRequest, Op, VERSION};
+use hullkit_bundle::control::Op;
+
+use crate::log::kernel;
+
+use super::signal;
+use super::time::{self, Since};
 
 /// What `--help` says.
 pub(super) const HELP: &str = "\
 hullctl: asks /init about the containers of this machine, and for changes
 
-Usage: hullctl [--json] COMMAND
+Usage: hullctl [--json] [--timeout SECONDS] COMMAND
 
   list                       all entries, one a line
   status [NAME]...           the machine and all entries, or these, in full
-  logs [-f] [-n N] [NAME]... what containers wrote; -f goes on with what comes
+  top                        what entries that run use, over one second
+  events                     each change of state, as it comes
+  logs [-f] [-n N] [--since TIME] [-k | NAME...]
+                             what containers wrote, with -k or as \"kernel\" what
+                             the kernel did; -f goes on with what comes;
+                             TIME is 10m, 2h, 2026-11-24T03:15:33Z or @SECONDS
+  wait [NAME]...             until these run (onboot: have ended well), or all
+                             services have been started once
   start NAME...              start services
   stop NAME...               stop services, and leave them so
   restart NAME...            stop and start services
-  poweroff                   stop everything and power off
-  reboot                     stop everything and reboot
+                             (with --no-wait: the answer is not waited for)
+  kill [-s SIGNAL] NAME...   send a signal (KILL) to the first process
+  reexec [FILE]              execute init again, or FILE in its place; all runs on
+  poweroff, reboot, halt     stop everything, and end the machine
+  kexec                      the same, and go on with the kernel that is loaded
+                             (with --wait: stay until the end)
+  version                    of hullctl and of init
+  completion bash|zsh|fish   a file for that shell
 
 A NAME is web, services/web, onboot/000-dhcp, or dhcp where that is one entry.
 --json prints JSON: objects as in docs/control-protocol.md.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such entry, 4 not possible now.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such entry, 4 not possible now,
+5 not answered within --timeout.
 ";
 
 /// A command line that makes sense.
@@ -31,55 +51,43 @@ pub(super) enum Parsed {
     /// `--help`.
     Help,
     /// Anything else.
-    Run {
-        /// What to do.
-        command: Command,
-        /// Whether the answer is for programs.
-        json: bool,
-    },
+    Run(Run),
+}
+
+/// What to do, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) command: Command,
+    /// Whether the answer is for programs.
+    pub(super) json: bool,
+    /// How long an answer may take.
+    pub(super) timeout: Option<Duration>,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// Ask PID 1, once for each name, or once without one.
+    /// Ask PID 1 these things, one after another.
     Ask {
-        /// What.
-        op: Verb,
-        /// About which entries.
-        names: Vec<String>,
+        ops: Vec<Op>,
+        /// Whether to stay until PID 1 closes the connection.
+        stay: bool,
     },
+    /// Ask PID 1 for two samples.
+    Top,
     /// Ask the log process.
-    Logs(LogRequest),
+    Logs(Logs),
+    /// Print the completion file of a shell.
+    Completion(&'static str),
 }
 
-/// What is asked of PID 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the command of its name")]
-pub(super) enum Verb {
-    List,
-    Status,
-    Start,
-    Stop,
-    Restart,
-    Poweroff,
-    Reboot,
-}
-
-impl Verb {
-    /// The question, about `name`.
-    pub(super) fn with(self, name: Option<String>) -> Op {
-        let named = |name: Option<String>| name.unwrap_or_default();
-        match self {
-            Self::List => Op::List,
-            Self::Status => Op::Status { name },
-            Self::Start => Op::Start { name: named(name) },
-            Self::Stop => Op::Stop { name: named(name) },
-            Self::Restart => Op::Restart { name: named(name) },
-            Self::Poweroff => Op::Poweroff,
-            Self::Reboot => Op::Reboot,
-        }
-    }
+/// What is asked of the log process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Logs {
+    pub(super) names: Vec<String>,
+    pub(super) lines: Option<usize>,
+    pub(super) follow: bool,
+    pub(super) since: Option<Since>,
 }
 
 /// The options and words of a command line.
@@ -87,7 +95,12 @@ impl Verb {
 struct Raw {
     json: bool,
     follow: bool,
+    kernel: bool,
+    wait: Option<bool>,
     lines: Option<usize>,
+    since: Option<Since>,
+    signal: Option<i32>,
+    timeout: Option<Duration>,
     words: Vec<String>,
 }
 
@@ -95,149 +108,278 @@ struct Raw {
 /// anywhere; behind `--` all is words.
 pub(super) fn parse(args: &[OsString]) -> Result<Parsed, String> {
     let mut raw = Raw::default();
-    let mut args = args.iter();
+    let mut args = args.iter().map(|arg| arg.to_str());
     let mut only_words = false;
     while let Some(arg) = args.next() {
-        let arg = arg.to_str().ok_or("an argument is not UTF-8")?;
+        let arg = arg.ok_or("an argument is not UTF-8")?;
+        if !only_words && arg == "--" {
+            only_words = true;
+        } else if only_words || !arg.starts_with('-') || arg == "-" {
+            raw.words.push(arg.to_owned());
+        } else if matches!(arg, "-h" | "--help") {
+            return Ok(Parsed::Help);
+        } else {
+            raw.option(arg, || args.next().flatten())?;
+        }
+    }
+    raw.run()
+}
+
+impl Raw {
+    /// Takes an option; `next` is the argument behind it.
+    fn option<'a>(
+        &mut self,
+        arg: &'a str,
+        next: impl FnOnce() -> Option<&'a str>,
+    ) -> Result<(), String> {
         match arg {
-            "--" if !only_words => only_words = true,
-            _ if only_words || !arg.starts_with('-') || arg == "-" => {
-                raw.words.push(arg.to_owned());
+            "--json" => self.json = true,
+            "-f" | "--follow" => self.follow = true,
+            "-k" | "--kernel" => self.kernel = true,
+            "--wait" => self.wait = Some(true),
+            "--no-wait" => self.wait = Some(false),
+            _ => {
+                let (name, value) = split(arg);
+                if !VALUED.contains(&name) {
+                    return Err(format!("unknown option {arg}"));
+                }
+                let value = value.or_else(next);
+                self.valued(name, value.ok_or_else(|| format!("{name} needs a value"))?)?;
             }
-            "-h" | "--help" => return Ok(Parsed::Help),
-            "--json" => raw.json = true,
-            "-f" | "--follow" => raw.follow = true,
+        }
+        Ok(())
+    }
+
+    fn valued(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
             "-n" | "--lines" => {
-                let value = args.next().and_then(|value| value.to_str());
-                raw.lines = Some(count(
-                    value.ok_or_else(|| format!("{arg} needs a number"))?,
-                )?);
+                let lines = value.parse();
+                let wrong = |_| format!("{value:?} is not a number of lines");
+                self.lines = Some(lines.map_err(wrong)?);
             }
-            _ => match arg
-                .strip_prefix("--lines=")
-                .or_else(|| arg.strip_prefix("-n"))
-            {
-                Some(value) => raw.lines = Some(count(value)?),
-                None => return Err(format!("unknown option {arg}")),
-            },
+            "--since" => self.since = Some(time::since(value)?),
+            "-s" | "--signal" => self.signal = Some(signal::number(value)?),
+            _ => {
+                let seconds: Option<u64> = value.parse().ok();
+                let seconds = seconds.filter(|seconds| *seconds > 0);
+                let wrong = || format!("{value:?} is not a number of seconds");
+                self.timeout = Some(Duration::from_secs(seconds.ok_or_else(wrong)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn run(self) -> Result<Parsed, String> {
+        let (json, timeout) = (self.json, self.timeout);
+        let mut words = self.words.iter().cloned();
+        let word = words.next().ok_or("a command is missing")?;
+        let names: Vec<String> = words.collect();
+        if word == "help" {
+            return Ok(Parsed::Help);
+        }
+        self.fits(&word)?;
+        let command = self.command(&word, names)?;
+        Ok(Parsed::Run(Run {
+            command,
+            json,
+            timeout,
+        }))
+    }
+
+    /// Whether the command takes the options that were given.
+    fn fits(&self, word: &str) -> Result<(), String> {
+        let logs = self.kernel || self.follow || self.lines.is_some() || self.since.is_some();
+        if logs && word != "logs" {
+            return Err(format!("{word} takes none of -f, -k, -n, --since"));
+        }
+        if self.signal.is_some() && word != "kill" {
+            return Err(format!("{word} takes no --signal"));
+        }
+        match (self.wait, word) {
+            (None, _)
+            | (_, "start" | "stop" | "restart" | "poweroff" | "reboot" | "halt" | "kexec") => {
+                Ok(())
+            }
+            _ => Err(format!("{word} takes neither --wait nor --no-wait")),
         }
     }
-    command(raw)
-}
 
-fn count(text: &str) -> Result<usize, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not a number of lines"))
-}
-
-fn command(raw: Raw) -> Result<Parsed, String> {
-    let mut words = raw.words.into_iter();
-    let Some(word) = words.next() else {
-        return Err("a command is missing".to_owned());
-    };
-    let names: Vec<String> = words.collect();
-    if word == "help" {
-        return Ok(Parsed::Help);
-    }
-    let json = raw.json;
-    if word == "logs" {
-        let request = LogRequest {
-            version: VERSION,
-            names,
-            lines: raw.lines,
-            follow: raw.follow,
+    fn command(self, word: &str, names: Vec<String>) -> Result<Command, String> {
+        let none = |op: Op| match names.as_slice() {
+            [] => Ok(vec![op]),
+            _ => Err(format!("{word} takes no names")),
         };
-        return Ok(Parsed::Run {
-            command: Command::Logs(request),
-            json,
-        });
-    }
-    if raw.follow || raw.lines.is_some() {
-        return Err(format!("{word} takes neither -f nor -n"));
-    }
-    let op = verb(&word)?;
-    match (op, names.is_empty()) {
-        (Verb::List | Verb::Poweroff | Verb::Reboot, false) => {
-            Err(format!("{word} takes no names"))
-        }
-        (Verb::Start | Verb::Stop | Verb::Restart, true) => Err(format!("{word} needs a name")),
-        _ => Ok(Parsed::Run {
-            command: Command::Ask { op, names },
-            json,
-        }),
+        let some = |op: &dyn Fn(String) -> Op| match names.as_slice() {
+            [] => Err(format!("{word} needs a name")),
+            names => Ok(names.iter().cloned().map(op).collect()),
+        };
+        let any = |op: &dyn Fn(Option<String>) -> Op| match names.as_slice() {
+            [] => vec![op(None)],
+            names => names.iter().cloned().map(Some).map(op).collect(),
+        };
+        let wait = self.wait.unwrap_or(true);
+        let signal = self.signal.unwrap_or(libc::SIGKILL);
+        let ops = match word {
+            "list" | "ls" => none(Op::List)?,
+            "status" => any(&|name| Op::Status { name }),
+            "events" => none(Op::Events)?,
+            "wait" => any(&|name| Op::Wait { name }),
+            "start" => some(&|name| Op::Start { name, wait })?,
+            "stop" => some(&|name| Op::Stop { name, wait })?,
+            "restart" => some(&|name| Op::Restart { name, wait })?,
+            "kill" => some(&|name| Op::Kill { name, signal })?,
+            "reexec" if names.len() > 1 => return Err("reexec takes one file".to_owned()),
+            "reexec" => any(&|file| Op::Reexec { file }),
+            "poweroff" => none(Op::Poweroff)?,
+            "reboot" => none(Op::Reboot)?,
+            "halt" => none(Op::Halt)?,
+            "kexec" => none(Op::Kexec)?,
+            "version" => none(Op::Version)?,
+            "top" => return none(Op::Top).map(|_| Command::Top),
+            "completion" => return completion(&names).map(Command::Completion),
+            "logs" if self.kernel && !names.is_empty() => {
+                return Err("the kernel's log stands alone".to_owned());
+            }
+            "logs" => {
+                let names = match self.kernel {
+                    true => vec![kernel::NAME.to_owned()],
+                    false => names,
+                };
+                return Ok(Command::Logs(Logs {
+                    names,
+                    lines: self.lines,
+                    follow: self.follow,
+                    since: self.since,
+                }));
+            }
+            _ => return Err(format!("unknown command {word}")),
+        };
+        let ends = matches!(word, "poweroff" | "reboot" | "halt" | "kexec");
+        Ok(Command::Ask {
+            ops,
+            stay: ends && self.wait == Some(true),
+        })
     }
 }
 
-fn verb(word: &str) -> Result<Verb, String> {
-    Ok(match word {
-        "list" | "ls" => Verb::List,
-        "status" => Verb::Status,
-        "start" => Verb::Start,
-        "stop" => Verb::Stop,
-        "restart" => Verb::Restart,
-        "poweroff" => Verb::Poweroff,
-        "reboot" => Verb::Reboot,
-        _ => return Err(format!("unknown command {word}")),
-    })
+/// Options with a value.
+const VALUED: [&str; 6] = ["-n", "--lines", "--since", "-s", "--signal", "--timeout"];
+
+/// `--name=VALUE`, `-nVALUE`, or the option alone.
+fn split(arg: &str) -> (&str, Option<&str>) {
+    if arg.starts_with("--") {
+        return match arg.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (arg, None),
+        };
+    }
+    match arg.split_at_checked(2) {
+        Some((name, "")) => (name, None),
+        Some((name, value)) => (name, Some(value)),
+        None => (arg, None),
+    }
+}
+
+fn completion(names: &[String]) -> Result<&'static str, String> {
+    match names {
+        [shell] if shell == "bash" => Ok(include_str!("completion/hullctl.bash")),
+        [shell] if shell == "zsh" => Ok(include_str!("completion/_hullctl")),
+        [shell] if shell == "fish" => Ok(include_str!("completion/hullctl.fish")),
+        _ => Err("completion needs bash, zsh or fish".to_owned()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Parsed, String> {
-        parse(
-            &line
-                .split_whitespace()
-                .map(OsString::from)
-                .collect::<Vec<_>>(),
-        )
+    fn parsed(line: &str) -> Result<Run, String> {
+        let args: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+        match parse(&args)? {
+            Parsed::Run(run) => Ok(run),
+            Parsed::Help => Err("help".to_owned()),
+        }
     }
 
-    fn ask(op: Verb, names: &[&str]) -> Command {
+    fn ask(ops: &[Op]) -> Command {
         Command::Ask {
-            op,
-            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ops: ops.to_vec(),
+            stay: false,
         }
     }
 
     #[test]
     fn commands() {
+        let name = "web".to_owned();
         for (line, command, json) in [
-            ("list", ask(Verb::List, &[]), false),
-            ("--json list", ask(Verb::List, &[]), true),
-            ("status web --json", ask(Verb::Status, &["web"]), true),
-            ("stop a b", ask(Verb::Stop, &["a", "b"]), false),
-            ("start -- -odd", ask(Verb::Start, &["-odd"]), false),
-            ("poweroff", ask(Verb::Poweroff, &[]), false),
+            ("list", ask(&[Op::List]), false),
+            ("--json list", ask(&[Op::List]), true),
+            (
+                "status web --json",
+                ask(&[Op::Status {
+                    name: Some(name.clone()),
+                }]),
+                true,
+            ),
+            (
+                "stop web --no-wait",
+                ask(&[Op::Stop {
+                    name: name.clone(),
+                    wait: false,
+                }]),
+                false,
+            ),
+            (
+                "start -- -odd web",
+                ask(&["-odd", "web"].map(|name| Op::Start {
+                    name: name.to_owned(),
+                    wait: true,
+                })),
+                false,
+            ),
+            (
+                "kill -sHUP web",
+                ask(&[Op::Kill {
+                    name: name.clone(),
+                    signal: 1,
+                }]),
+                false,
+            ),
+            ("wait", ask(&[Op::Wait { name: None }]), false),
+            ("reexec", ask(&[Op::Reexec { file: None }]), false),
+            ("poweroff", ask(&[Op::Poweroff]), false),
+            (
+                "halt --wait",
+                Command::Ask {
+                    ops: vec![Op::Halt],
+                    stay: true,
+                },
+                false,
+            ),
+            ("top", Command::Top, false),
         ] {
-            assert_eq!(parsed(line), Ok(Parsed::Run { command, json }), "{line}");
+            let run = parsed(line).unwrap();
+            assert_eq!((run.command, run.json), (command, json), "{line}");
         }
+        let timeout = parsed("wait --timeout 2").unwrap().timeout;
+        assert_eq!(timeout, Some(Duration::from_secs(2)));
     }
 
     #[test]
     fn logs() {
+        let expected = Logs {
+            names: vec!["web".to_owned()],
+            lines: Some(3),
+            follow: true,
+            since: Some(Since::Ago(600_000)),
+        };
         for line in [
-            "logs -f -n 3 web",
-            "logs web --follow --lines=3",
-            "logs -fn3 web",
-            "logs -n3 -f web",
+            "logs -f -n 3 --since 10m web",
+            "logs web --follow --lines=3 --since=10m",
+            "logs -n3 --since 600s -f web",
         ] {
-            let expected = LogRequest {
-                version: VERSION,
-                names: vec!["web".to_owned()],
-                lines: Some(3),
-                follow: true,
-            };
-            let run = Parsed::Run {
-                command: Command::Logs(expected),
-                json: false,
-            };
-            if line.contains("-fn3") {
-                assert!(parsed(line).is_err(), "short options are not bundled");
-            } else {
-                assert_eq!(parsed(line), Ok(run), "{line}");
-            }
+            let run = parsed(line).unwrap();
+            assert_eq!(run.command, Command::Logs(expected.clone()), "{line}");
         }
     }
 
@@ -251,7 +393,19 @@ mod tests {
             "--frob list",
             "logs -n",
             "logs -n x",
+            "logs -fn3 web",
+            "logs -k web",
+            "list -k",
+            "logs --since yesterday",
             "list -f",
+            "list --wait",
+            "stop -s 9 web",
+            "kill -s NOPE web",
+            "wait --timeout 0",
+            "wait --timeout nan",
+            "reexec a b",
+            "completion csh",
+            "completion",
         ] {
             assert!(parsed(line).is_err(), "{line:?}");
         }
@@ -260,7 +414,20 @@ mod tests {
     #[test]
     fn help() {
         for line in ["-h", "--help", "help", "stop --help"] {
-            assert_eq!(parsed(line), Ok(Parsed::Help), "{line}");
+            assert_eq!(parsed(line), Err("help".to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_every_completion() {
+        let commands = "list status top events logs wait start stop restart kill reexec \
+                        poweroff reboot halt kexec version completion";
+        for shell in ["bash", "zsh", "fish"] {
+            let text = completion(&[shell.to_owned()]).unwrap();
+            for command in commands.split_whitespace() {
+                assert!(text.contains(command), "{shell}: {command}");
+                assert!(HELP.contains(command), "{command}");
+            }
         }
     }
 }

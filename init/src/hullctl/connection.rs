@@ -1,29 +1,78 @@
 //! The client's end of the control socket.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use hullkit_bundle::control::{Op, Reply, Request, VERSION};
 use hullkit_bundle::layout;
 use serde::Serialize;
 
+use super::Failure;
 use crate::Error;
 
-/// Sends one request to PID 1 and waits for its answer.
-pub(super) fn ask(op: &Op) -> Result<Reply, Error> {
-    let request = Request {
-        version: VERSION,
-        op: op.clone(),
-    };
-    let stream = send(layout::CONTROL_SOCKET, &request)?;
-    let mut line = String::new();
-    BufReader::new(stream)
-        .read_line(&mut line)
-        .map_err(Error::os("read from", layout::CONTROL_SOCKET))?;
-    serde_json::from_str(&line).map_err(|source| Error::Json {
-        object: layout::CONTROL_SOCKET.to_owned(),
-        source,
+/// A connection to PID 1.
+#[derive(Debug)]
+pub(super) struct Connection(BufReader<UnixStream>);
+
+impl Connection {
+    /// Sends one request; the answer may take `timeout`.
+    pub(super) fn ask(op: &Op, timeout: Option<Duration>) -> Result<Self, Error> {
+        let request = Request {
+            version: VERSION,
+            op: op.clone(),
+        };
+        let stream = match send(layout::CONTROL_SOCKET, &request) {
+            // Who may not ask may still look.
+            Err(Error::Os { .. }) if op.only_looks() && !may_connect() => {
+                send(layout::VIEW_SOCKET, &request)?
+            }
+            sent => sent?,
+        };
+        stream
+            .set_read_timeout(timeout)
+            .map_err(Error::os("set timeout of", layout::CONTROL_SOCKET))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// The next answer; none when there are no more.
+    pub(super) fn answer(&mut self) -> Result<Option<Reply>, Failure> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line);
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(Failure {
+                    code: super::TIMED_OUT,
+                    message: "not answered in time".to_owned(),
+                });
+            }
+            // Closed before it has read all that we sent.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+            read => read.map_err(Error::os("read from", layout::CONTROL_SOCKET))?,
+        };
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let reply = serde_json::from_str(&line).map_err(|source| Error::Json {
+            object: layout::CONTROL_SOCKET.to_owned(),
+            source,
+        })?;
+        Ok(Some(reply))
+    }
+}
+
+/// Sends one request to PID 1 and waits for its one answer.
+pub(super) fn ask(op: &Op, timeout: Option<Duration>) -> Result<Reply, Failure> {
+    let answer = Connection::ask(op, timeout)?.answer()?;
+    answer.ok_or_else(|| Failure {
+        code: super::FAILED,
+        message: "init has closed the connection; if it was executed again, ask again".to_owned(),
     })
+}
+
+/// Whether the control socket is there for us.
+fn may_connect() -> bool {
+    UnixStream::connect(layout::CONTROL_SOCKET).is_ok()
 }
 
 /// Connects to `path` and sends `message` as one line.

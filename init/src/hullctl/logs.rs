@@ -2,21 +2,27 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 
-use hullkit_bundle::control::{ErrorCode, LogLine, LogRequest, Op, Reply};
+use hullkit_bundle::control::{ErrorCode, LogLine, LogRequest, Op, Reply, VERSION};
 use hullkit_bundle::layout;
 
+use super::args::Logs;
+use super::time::Since;
 use super::{Failure, connection, exit_code, table};
 use crate::Error;
+use crate::log::kernel;
 
-pub(super) fn run(request: &LogRequest, json: bool) -> Result<(), Failure> {
-    let names = request
-        .names
-        .iter()
-        .map(|name| id(name))
-        .collect::<Result<_, _>>()?;
+pub(super) fn run(logs: &Logs, json: bool) -> Result<(), Failure> {
+    let names = logs.names.iter().map(|name| match logs.names.as_slice() {
+        // The kernel's own, which is no entry's.
+        [only] if only == kernel::NAME => Ok(only.clone()),
+        _ => id(name),
+    });
     let request = LogRequest {
-        names,
-        ..request.clone()
+        version: VERSION,
+        names: names.collect::<Result<_, _>>()?,
+        lines: logs.lines,
+        follow: logs.follow,
+        since_ms: logs.since.map_or(0, Since::unix_ms),
     };
     let stream = connection::send(layout::LOG_SOCKET, &request)?;
     let mut out = io::stdout().lock();
@@ -49,7 +55,7 @@ fn id(name: &str) -> Result<String, Failure> {
         code: exit_code(code),
         message,
     };
-    match connection::ask(&op)? {
+    match connection::ask(&op, None)? {
         Reply::Status(status) => match status.entries.as_slice() {
             [entry] => Ok(format!("{}.{}", entry.section, entry.name)),
             _ => Err(failed(
@@ -58,7 +64,7 @@ fn id(name: &str) -> Result<String, Failure> {
             )),
         },
         Reply::Error { code, message } => Err(failed(code, message)),
-        Reply::Ok => Err(failed(
+        Reply::Ok | Reply::Event(_) | Reply::Top { .. } | Reply::Version { .. } => Err(failed(
             ErrorCode::Failed,
             "init answered something else".to_owned(),
         )),

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use hullkit_bundle::control::{Entry, LogLine, Status, Stream, System};
+use hullkit_bundle::control::{Change, Entry, LogLine, Status, Stream, System, Usage};
+
+use super::time::time_of_day;
 
 /// One line an entry.
 pub(super) fn list(status: &Status) -> String {
@@ -118,10 +120,10 @@ fn one(entry: &Entry) -> String {
         rows.extend(value.map(|value| [key.to_owned(), value]));
     };
     add("Pid:", entry.pid.map(|pid| pid.to_string()));
-    let again = runs_again(entry);
-    let (code, signal) = match again {
-        true => ("Last exit code:", "Last signal:"),
-        false => ("Exit code:", "Signal:"),
+    let (code, signal) = if runs_again(entry) {
+        ("Last exit code:", "Last signal:")
+    } else {
+        ("Exit code:", "Signal:")
     };
     add(code, entry.code.map(|code| code.to_string()));
     add(signal, entry.signal.map(|signal| signal.to_string()));
@@ -146,6 +148,76 @@ pub(super) fn log_line(line: &LogLine) -> String {
     format!("{lost}{time} {} {mark}{}\n", line.id, printable(&line.text))
 }
 
+/// A change of state, with its newline.
+pub(super) fn change(change: &Change) -> String {
+    let time = time_of_day(change.time_ms);
+    let lost = match change.lost {
+        0 => String::new(),
+        lost => format!("{time} lost={lost}\n"),
+    };
+    let what = match &change.entry {
+        None => format!("machine {}", change.state),
+        Some(entry) => {
+            let pid = entry.pid.map(|pid| format!(" pid {pid}"));
+            let detail = detail(entry);
+            let detail = (!detail.is_empty()).then(|| format!(" ({detail})"));
+            format!(
+                "{}/{} {}{}{}",
+                entry.section,
+                entry.name,
+                change.state,
+                pid.unwrap_or_default(),
+                detail.unwrap_or_default()
+            )
+        }
+    };
+    format!("{lost}{time} {what}\n")
+}
+
+/// What entries use: `cpu` is what they have used between two samples that lie
+/// `ms` milliseconds apart.
+pub(super) fn top(before: &[Usage], after: &[Usage], ms: u64) -> String {
+    let mut used: Vec<(u64, &Usage)> = after
+        .iter()
+        .map(|entry| {
+            let same = |other: &&Usage| other.section == entry.section && other.name == entry.name;
+            let before = before.iter().find(same).map_or(0, |b| b.cpu_us);
+            (entry.cpu_us.saturating_sub(before), entry)
+        })
+        .collect();
+    used.sort_by_key(|(cpu_us, _)| std::cmp::Reverse(*cpu_us));
+    let mut rows = vec![["SECTION", "NAME", "CPU%", "MEMORY", "PIDS"].map(str::to_owned)];
+    rows.extend(used.into_iter().map(|(cpu_us, entry)| {
+        // In tenths of a percent: microseconds to milliseconds.
+        let tenths = cpu_us / ms.max(1);
+        [
+            entry.section.clone(),
+            entry.name.clone(),
+            format!("{}.{}", tenths / 10, tenths % 10),
+            bytes(entry.memory),
+            entry.pids.to_string(),
+        ]
+    }));
+    columns(&rows)
+}
+
+/// `512 B`, `4.0 KiB`, `1.2 GiB`.
+fn bytes(count: u64) -> String {
+    let (mut value, mut rest) = (count, 0);
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while value >= 1024 {
+        let Some(next) = units.next() else {
+            break;
+        };
+        (value, rest, unit) = (value / 1024, value % 1024, next);
+    }
+    match unit {
+        "B" => format!("{value} B"),
+        _ => format!("{value}.{} {unit}", rest * 10 / 1024),
+    }
+}
+
 /// Without what would move a terminal's cursor or change its state.
 fn printable(text: &str) -> String {
     text.chars()
@@ -157,29 +229,6 @@ fn printable(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// `2026-11-24T03:15:33.250Z`: RFC 3339, by the algorithm for days of the
-/// proleptic Gregorian calendar in eras of 400 years.
-fn time_of_day(unix_ms: u64) -> String {
-    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days are counted from the first of March of the year 0, so that the leap
-    // day is a year's last.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 {
-        (year, month + 3)
-    } else {
-        (year + 1, month - 9)
-    };
-    let year = year + era * 400;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 /// `950 ms`, `12.3 s`, `2 h 5 min`.
@@ -262,12 +311,38 @@ mod tests {
     }
 
     #[test]
-    fn times() {
-        assert_eq!(time_of_day(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(time_of_day(951_782_400_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(time_of_day(1_795_490_133_250), "2026-11-24T03:15:33.250Z");
-        assert_eq!(time_of_day(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
-        assert_eq!(time_of_day(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+    fn what_is_used() {
+        let usage = |name: &str, cpu_us, memory| Usage {
+            section: "services".to_owned(),
+            name: name.to_owned(),
+            cpu_us,
+            memory,
+            pids: 2,
+        };
+        let before = [usage("web", 1_000_000, 0)];
+        let after = [usage("db", 10_000, 500), usage("web", 1_250_000, 1_300_000)];
+        assert_eq!(
+            top(&before, &after, 1000),
+            "SECTION   NAME  CPU%  MEMORY   PIDS\n\
+             services  web   25.0  1.2 MiB  2\n\
+             services  db    1.0   500 B    2\n"
+        );
+    }
+
+    #[test]
+    fn a_change() {
+        let text = change(&Change {
+            time_ms: 0,
+            state: "backoff".to_owned(),
+            entry: Some(web()),
+            lost: 3,
+        });
+        assert_eq!(
+            text,
+            "1970-01-01T00:00:00.000Z lost=3\n\
+             1970-01-01T00:00:00.000Z services/web backoff \
+             (signal 9, restarts in 1.6 s, crash loop)\n"
+        );
     }
 
     #[test]

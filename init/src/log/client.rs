@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 
 use hullkit_bundle::control::{LogLine, LogRequest, MAX_REQUEST, VERSION};
 
+use super::kernel::Kernel;
 use super::ring::{Line, Ring};
 use super::source::Source;
 
@@ -28,6 +29,8 @@ enum State {
     Asking(Vec<u8>),
     /// It gets lines.
     Reading(Reader),
+    /// It gets the kernel's lines; whether it goes on with what comes.
+    Kernel(Kernel, bool),
     /// It gets what is left, and no more.
     Leaving,
 }
@@ -80,6 +83,22 @@ impl Client {
                     Ok(Some(line)) => self.state = asked(&line, sources, ring),
                     Err(_) => return Next::Close,
                 },
+                State::Kernel(kernel, follow) => {
+                    if !self.silent {
+                        self.silent = is_silent(&self.stream);
+                    }
+                    while self.output.len() < AHEAD
+                        && let Some(line) = kernel.next_line()
+                    {
+                        push(&mut self.output, &line);
+                    }
+                    if self.output.is_empty() {
+                        if *follow {
+                            return if self.silent { Next::Idle } else { Next::Read };
+                        }
+                        self.state = State::Leaving;
+                    }
+                }
                 State::Reading(reader) => {
                     if !self.silent {
                         self.silent = is_silent(&self.stream);
@@ -96,6 +115,14 @@ impl Client {
         }
     }
 
+    /// What else is to be watched for it: new lines of the kernel.
+    pub(super) fn kernel(&self) -> Option<&Kernel> {
+        match &self.state {
+            State::Kernel(kernel, true) => Some(kernel),
+            _ => None,
+        }
+    }
+
     /// Whether all has been written.
     fn flush(&mut self) -> io::Result<bool> {
         while !self.output.is_empty() {
@@ -107,6 +134,15 @@ impl Client {
             }
         }
         Ok(true)
+    }
+}
+
+/// Makes a line ready.
+fn push(output: &mut Vec<u8>, line: &LogLine) {
+    // It is made of strings and numbers; that cannot fail.
+    if let Ok(json) = serde_json::to_vec(line) {
+        output.extend(json);
+        output.push(b'\n');
     }
 }
 
@@ -133,6 +169,12 @@ fn read_request(mut stream: &UnixStream, input: &mut Vec<u8>) -> io::Result<Opti
 /// What a request begins. One that cannot be read gets no line.
 fn asked(line: &[u8], sources: &[Source], ring: &Ring) -> State {
     match serde_json::from_slice::<LogRequest>(line) {
+        Ok(request) if request.version == VERSION && Kernel::is_asked(&request) => {
+            let kernel = Kernel::open(&request);
+            kernel.map_or(State::Leaving, |kernel| {
+                State::Kernel(kernel, request.follow)
+            })
+        }
         Ok(request) if request.version == VERSION => {
             State::Reading(Reader::new(request, sources, ring))
         }
@@ -171,12 +213,13 @@ impl Reader {
                 return;
             };
             self.next = line.number + 1;
+            if line.time_ms < self.request.since_ms {
+                self.lost(line);
+                continue;
+            }
             let lost = self.lost(line);
-            if let Some(source) = sources.get(line.source)
-                && let Ok(json) = serde_json::to_vec(&log_line(line, &source.id, lost))
-            {
-                output.extend(json);
-                output.push(b'\n');
+            if let Some(source) = sources.get(line.source) {
+                push(output, &log_line(line, &source.id, lost));
             }
         }
     }

@@ -22,7 +22,8 @@ const TURN: usize = 64 * 1024;
 /// How many of a failed run's last lines go to the kernel log.
 const LAST_WORDS: usize = 3;
 
-const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
+/// In the order in which PID 1 gives their descriptors.
+pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
 /// All that is kept.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl Kept {
                     text,
                 } if place < self.sources.len() => self.ring.push(time_ms, place, stream, text),
                 Record::Line { .. } => {}
-                Record::RunEnded { place } => self.end_run(place),
+                Record::RunEnded { place } => self.end_lines(place),
             }
         }
         for (place, source) in self.sources.iter_mut().enumerate() {
@@ -160,13 +161,8 @@ impl Kept {
         for stream in STREAMS {
             self.read(place, stream);
         }
+        self.end_lines(place);
         if let Some(source) = self.sources.get_mut(place) {
-            for stream in STREAMS {
-                let ring = &mut self.ring;
-                source
-                    .lines(stream)
-                    .end(|line| ring.push(now_ms(), place, stream, line));
-            }
             // Who writes to the console has said it.
             if failed && !source.console {
                 let since = source.run_began;
@@ -179,7 +175,8 @@ impl Kept {
         self.note(&Record::RunEnded { place });
     }
 
-    fn end_run(&mut self, place: usize) {
+    /// What was written without a newline is a line.
+    fn end_lines(&mut self, place: usize) {
         if let Some(source) = self.sources.get_mut(place) {
             for stream in STREAMS {
                 let ring = &mut self.ring;

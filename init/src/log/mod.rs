@@ -11,6 +11,7 @@
 mod client;
 mod journal;
 mod kept;
+pub mod kernel;
 pub mod message;
 mod ring;
 mod say;

@@ -4,13 +4,12 @@ use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 
-use hullkit_bundle::control::Stream;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 use super::client::{Client, Next};
-use super::kept::Kept;
+use super::kept::{Kept, STREAMS};
 use super::message::Message;
 use crate::Error;
 use crate::control::socket;
@@ -21,6 +20,8 @@ const MAX_CLIENTS: usize = 16;
 
 const FROM_INIT: u64 = 0;
 const LISTENER: u64 = 1;
+/// The kernel has something for a client.
+const KERNEL: u64 = u64::MAX;
 const CLIENTS: u64 = 2;
 const PIPES: u64 = CLIENTS + MAX_CLIENTS as u64;
 
@@ -75,6 +76,8 @@ impl Server {
                     }
                 }
                 LISTENER => self.accept(),
+                // Who waits for it is served below.
+                KERNEL => {}
                 token => {
                     let gone = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
                     self.ready(token, event.events().intersects(gone));
@@ -96,11 +99,8 @@ impl Server {
                 .and_then(|n| usize::try_from(n).ok())
         };
         if let Some(index) = index(PIPES) {
-            let stream = if index % 2 == 0 {
-                Stream::Stdout
-            } else {
-                Stream::Stderr
-            };
+            let [stdout, stderr] = STREAMS;
+            let stream = if index % 2 == 0 { stdout } else { stderr };
             self.kept.read(index / 2, stream);
         } else if let Some(slot) = index(CLIENTS).filter(|_| gone)
             && let Some(client) = self.clients.get_mut(slot)
@@ -170,8 +170,7 @@ impl Server {
 
     fn attach(&mut self, id: &str, console: bool, readers: [OwnedFd; 2]) -> Result<(), Error> {
         let place = self.kept.place(id);
-        let streams = [Stream::Stdout, Stream::Stderr];
-        for ((offset, stream), reader) in (0..).zip(streams).zip(readers) {
+        for ((offset, stream), reader) in (0..).zip(STREAMS).zip(readers) {
             let token = PIPES + 2 * place as u64 + offset;
             let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
             self.epoll
@@ -224,10 +223,26 @@ impl Server {
                 }
             };
             let mut event = EpollEvent::new(flags, CLIENTS + slot as u64);
-            if self.epoll.modify(&client.stream, &mut event).is_err() {
+            let watched = self.epoll.modify(&client.stream, &mut event);
+            if watched
+                .and_then(|()| watch_kernel(&self.epoll, client))
+                .is_err()
+            {
                 *place = None;
             }
         }
+    }
+}
+
+/// Watches the kernel's log for a client that follows it, once.
+fn watch_kernel(epoll: &Epoll, client: &Client) -> Result<(), Errno> {
+    let Some(kernel) = client.kernel() else {
+        return Ok(());
+    };
+    let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, KERNEL);
+    match epoll.add(kernel, event) {
+        Err(Errno::EEXIST) => Ok(()),
+        added => added,
     }
 }
 

@@ -52,7 +52,7 @@ impl Modules {
     /// # Errors
     /// A file is there and cannot be read.
     pub fn open(cmdline: &Cmdline) -> Result<Option<Self>, Error> {
-        let release = nix::sys::utsname::uname().map_err(Error::os("uname", ""))?;
+        let release = nix::sys::utsname::uname().map_err(Error::os("read", "kernel release"))?;
         let dir = Path::new(layout::MODULES).join(release.release());
         let Some(dep) = read(&dir, "modules.dep")? else {
             return Ok(None);
@@ -90,7 +90,7 @@ impl Modules {
         });
         for module in names.iter().filter(|module| !self.is_blacklisted(module)) {
             // One that works is enough: the others may be for other processors.
-            result = result.or(self.load_at_module(module, depth));
+            result = result.or(self.load_aliased(module, depth));
         }
         match result {
             Err(_) if names.is_empty() && self.is_builtin(name)? => Ok(()),
@@ -98,7 +98,8 @@ impl Modules {
         }
     }
 
-    fn load_at_module(&self, name: &str, depth: usize) -> Result<(), Error> {
+    /// Loads the module that `modules.alias` calls `name`.
+    fn load_aliased(&self, name: &str, depth: usize) -> Result<(), Error> {
         match self.dep.find(name) {
             Some(module) => self.insert(module, depth),
             None => Err(Error::Module {

@@ -10,6 +10,7 @@ use nix::unistd;
 use super::Modules;
 use crate::Error;
 use crate::cmdline::Cmdline;
+use crate::klog::{self, Level, Line};
 
 /// The name under which people may call it.
 pub const NAME: &str = "modprobe";
@@ -34,8 +35,10 @@ pub fn main(args: &[OsString]) -> ExitCode {
         Err(error) => {
             if !quiet || matches!(error, Error::Os { .. }) {
                 // There is no other place for a word from here.
-                let line = format!("hullkit: modprobe: {error}\n");
-                let _unheard = std::fs::write("/dev/kmsg", line);
+                klog::open();
+                Line::new(Level::Error, "init modprobe", "problem")
+                    .with("error", error)
+                    .write();
             }
             ExitCode::FAILURE
         }

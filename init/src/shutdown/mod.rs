@@ -34,8 +34,13 @@ pub fn run(end: End) {
         End::Poweroff => RebootMode::RB_POWER_OFF,
         End::Reboot => RebootMode::RB_AUTOBOOT,
         End::Halt => RebootMode::RB_HALT_SYSTEM,
+        End::Kexec => RebootMode::RB_KEXEC,
     };
     let Err(error) = reboot(mode);
+    if end == End::Kexec {
+        // No kernel is loaded, or this one cannot do it.
+        let _fails_too = reboot(RebootMode::RB_AUTOBOOT);
+    }
     Line::new(Level::Error, "init", "problem")
         .with("error", format!("reboot: {error}"))
         .write();
@@ -59,6 +64,7 @@ fn kill_all() {
                 signals.wait(Some(left));
                 while signals.next().is_some() {}
             }
+            // No descriptor is free to wait with.
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -75,6 +81,7 @@ fn unmount_in_time() {
         let _too_late = done.send(());
     });
     if worker.is_err() {
+        // No memory for a thread: the only step that has no bound then.
         mounts::unmount_all();
         nix::unistd::sync();
     } else if is_done.recv_timeout(UNMOUNT_TIMEOUT).is_err() {

@@ -1,11 +1,13 @@
 //! Unmounting what could lose data.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::klog::{Level, Line};
+use crate::sys::block;
 
 /// Filesystems that live in memory, or are the kernel's own: there is nothing
 /// to write, and nothing below them is kept from being unmounted.
@@ -37,21 +39,61 @@ struct Mount {
     kind: String,
 }
 
-/// Unmounts all that could lose data, the last mounted first. What is busy is
-/// made read-only, which writes it out just as well.
+/// How often it is tried: a filesystem on a file on another one, three deep.
+const ROUNDS: usize = 4;
+
+/// Unmounts all that could lose data, the last mounted first, and takes apart
+/// what stands on them: a filesystem can go only when no loop device holds a
+/// file of it, and a loop device only when nothing of its own is mounted. What
+/// stays busy is made read-only, which writes it out just as well.
 pub(super) fn unmount_all() {
+    for _ in 0..ROUNDS {
+        let busy = unmount_round();
+        detach_devices(Path::new("/sys/block"), Path::new("/dev"));
+        if busy.is_empty() {
+            return;
+        }
+    }
+    for (mount, error) in unmount_round() {
+        if remount_read_only(&mount.point).is_err() {
+            problem("unmount", &mount.point, &error.into());
+        }
+    }
+}
+
+/// Unmounts what it can. What it cannot, and why.
+fn unmount_round() -> Vec<(Mount, Errno)> {
     let text = match fs::read_to_string("/proc/self/mountinfo") {
         Ok(text) => text,
-        Err(error) => return problem("read", "/proc/self/mountinfo", &error),
+        Err(error) => {
+            problem("read", "/proc/self/mountinfo", &error);
+            return Vec::new();
+        }
     };
-    for mount in to_unmount(&text) {
-        match umount2(mount.point.as_str(), MntFlags::UMOUNT_NOFOLLOW) {
-            Ok(()) => {}
-            Err(unmounting) => {
-                if remount_read_only(&mount.point).is_err() {
-                    problem("unmount", &mount.point, &unmounting.into());
-                }
-            }
+    let unmount = |mount: Mount| {
+        let unmounted = umount2(mount.point.as_str(), MntFlags::UMOUNT_NOFOLLOW);
+        unmounted.err().map(|error| (mount, error))
+    };
+    to_unmount(&text).into_iter().filter_map(unmount).collect()
+}
+
+/// Loop devices let go of their files, mapped devices of what they are on.
+/// Those in use stay as they are.
+fn detach_devices(sys: &Path, dev: &Path) {
+    let devices = fs::read_dir(sys).into_iter().flatten().flatten();
+    let (mut loops, mut mapped) = (Vec::new(), false);
+    for device in devices {
+        if device.path().join("loop/backing_file").exists() {
+            loops.push(dev.join(device.file_name()));
+        }
+        mapped |= device.path().join("dm").exists();
+    }
+    if mapped && let Ok(control) = File::open(dev.join("mapper/control")) {
+        let _in_use = block::remove_mapped(&control);
+    }
+    for device in loops.iter().rev() {
+        if let Ok(device) = File::open(device) {
+            let _in_use = block::detach_loop(&device);
         }
     }
 }

@@ -18,14 +18,36 @@ pub enum Action {
     /// Kill what is left in the cgroup, delete the container, undo what
     /// [`Action::Start`] prepared. Answered by one [`super::Event::Cleaned`].
     Clean(EntryId),
+    /// Try what the entry's `ready` (`health`: its health check) asks for.
+    /// Answered by one [`super::Event::Probed`], unless [`Action::StopProbe`]
+    /// comes before.
+    Probe {
+        /// Which.
+        entry: EntryId,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// End the probe that is under way: nobody wants its answer.
+    StopProbe(EntryId),
     /// Say that the entry changed its state.
     Report(EntryId, Report),
     /// Say that the machine changed its state.
     System(SystemState),
+    /// Say that all services are ready. Once.
+    AllReady,
     /// Answer a request.
     Reply(RequestId, Result<(), Refusal>),
     /// End the machine. The last action.
     Finish(End),
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To find out whether the service is ready.
+    Ready,
+    /// To find out whether it still does what it is for.
+    Health,
 }
 
 /// How the machine ends.
@@ -37,6 +59,8 @@ pub enum End {
     Reboot,
     /// Stop, and stay so.
     Halt,
+    /// Go on with another kernel, which has been loaded.
+    Kexec,
 }
 
 impl End {
@@ -47,6 +71,7 @@ impl End {
             Self::Poweroff => "poweroff",
             Self::Reboot => "reboot",
             Self::Halt => "halt",
+            Self::Kexec => "kexec",
         }
     }
 }
@@ -75,10 +100,25 @@ pub enum Report {
         /// That process.
         pid: i32,
     },
+    /// It said, or a probe showed, that it is ready.
+    Ready {
+        /// How long it ran until then, in milliseconds.
+        ms: u64,
+    },
+    /// Its health checks fail.
+    Unhealthy {
+        /// How often in a row.
+        failures: u32,
+        /// Why, the last time.
+        error: String,
+    },
+    /// They no longer do.
+    Healthy,
     /// It was asked to stop, or is being killed.
     Stopping {
-        /// The signal it got; `SIGKILL` goes to all of its cgroup.
-        signal: i32,
+        /// The signal it got; `SIGKILL` goes to all of its cgroup. None: it
+        /// said that it ends by itself.
+        signal: Option<i32>,
         /// When it is killed, if that is still to come.
         kill_in_ms: Option<u64>,
     },

@@ -23,6 +23,16 @@ pub(super) struct Delay {
 }
 
 impl Backoff {
+    /// That of an entry after so many restarts.
+    pub(super) const fn after(restarts: u32) -> Self {
+        Self { restarts }
+    }
+
+    /// What [`Self::after`] takes.
+    pub(super) const fn restarts(self) -> u32 {
+        self.restarts
+    }
+
     /// The wait after a run of `ran_ms` milliseconds.
     pub(super) fn next(&mut self, policy: &Policy, ran_ms: u64) -> Delay {
         if ran_ms >= policy.reset {
@@ -56,6 +66,16 @@ mod tests {
         runs.iter()
             .map(|&ran| backoff.next(&policy, ran).ms)
             .collect()
+    }
+
+    #[test]
+    fn of_200_ms_doubled_up_to_30_s_where_nothing_is_said() {
+        assert_eq!(
+            delays(Policy::default(), &[0; 10]),
+            [
+                200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000
+            ]
+        );
     }
 
     #[test]

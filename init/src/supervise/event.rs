@@ -7,6 +7,8 @@ use super::{End, EntryId};
 pub enum Event {
     /// The machine is ready for its first entry.
     Begin,
+    /// The machine is ready, and no entry is to be started by itself.
+    Hold,
     /// Nothing but that time went by.
     Tick,
     /// The runtime has started the entry: its first process is `pid`.
@@ -30,6 +32,20 @@ pub enum Event {
         /// How it ended.
         ending: Ending,
     },
+    /// A service says something of itself.
+    Notice {
+        /// Which.
+        entry: EntryId,
+        /// What.
+        notice: Notice,
+    },
+    /// What [`super::Action::Probe`] asked for has been tried.
+    Probed {
+        /// Of which entry.
+        entry: EntryId,
+        /// Why it did not go well: one line.
+        error: Option<String>,
+    },
     /// What [`super::Action::Clean`] asked for is done.
     Cleaned {
         /// Which.
@@ -49,6 +65,34 @@ pub enum Event {
     },
     /// The machine is to end. A second one forces, a third one ends at once.
     Shutdown(End),
+}
+
+/// What a service may say of itself (`sd_notify(3)`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `READY=1`: it is ready, or has reloaded its configuration.
+    Ready,
+    /// A newline on the descriptor that stands for its readiness.
+    ReadyByFd,
+    /// `RELOADING=1`.
+    Reloading,
+    /// `STOPPING=1`: it ends by itself.
+    Stopping,
+    /// `STATUS=…`, for people.
+    Status(String),
+    /// `ERRNO=…`, in words: why it will have failed.
+    Error(String),
+    /// `WATCHDOG=1`: it is alive.
+    Alive,
+    /// `WATCHDOG=trigger`: it is not.
+    Trigger,
+    /// `WATCHDOG_USEC=…`, in milliseconds: how often it will say so.
+    WatchdogInterval(u64),
+    /// `EXTEND_TIMEOUT_USEC=…`, in milliseconds: from now, it needs so long to
+    /// get ready, or to end.
+    ExtendTimeout(u64),
+    /// `MAINPID=…`: the process that stands for it from now on.
+    MainPid(i32),
 }
 
 /// What a client may ask of a service.

@@ -5,7 +5,8 @@
 //! The shell ([`crate::event_loop`]) owes it three things: each
 //! [`Action::Start`] is answered by one [`Event::Started`] or
 //! [`Event::StartFailed`], each start that came about by one [`Event::Ended`],
-//! and each [`Action::Clean`] by one [`Event::Cleaned`]; and it calls with
+//! each [`Action::Probe`] that is not taken back by one [`Event::Probed`], and
+//! each [`Action::Clean`] by one [`Event::Cleaned`]; and it calls with
 //! [`Event::Tick`] when [`Core::deadline`] has come.
 
 mod action;
@@ -15,6 +16,7 @@ mod event;
 mod order;
 mod request;
 mod restart;
+mod saved;
 mod sequence;
 mod services;
 mod spec;
@@ -22,9 +24,12 @@ mod spec;
 mod tests;
 mod time;
 
-pub use action::{Action, End, Ended, Refusal, Report, SystemState};
-pub use entry::{CLEAN_TIMEOUT, Entry, KILL_TIMEOUT, ONSHUTDOWN_TIMEOUT, START_TIMEOUT, State};
-pub use event::{Ask, Ending, Event, How, RequestId};
+pub use action::{Action, End, Ended, Purpose, Refusal, Report, SystemState};
+pub use entry::{
+    CLEAN_TIMEOUT, EXTENSION_MAX, Entry, KILL_TIMEOUT, ONSHUTDOWN_TIMEOUT, START_TIMEOUT, State,
+    Watch, Why,
+};
+pub use event::{Ask, Ending, Event, How, Notice, RequestId};
 pub use spec::{EntryId, Kind, Spec};
 pub use time::Time;
 
@@ -37,6 +42,7 @@ pub struct Core {
     phase: Phase,
     onboot_done: Option<Time>,
     services_up: Option<Time>,
+    ready: Option<Time>,
 }
 
 /// Where the machine is between its two ends.
@@ -85,6 +91,7 @@ impl Core {
             phase: Phase::Idle,
             onboot_done: None,
             services_up: None,
+            ready: None,
         }
     }
 
@@ -124,6 +131,12 @@ impl Core {
         self.services_up
     }
 
+    /// When all services were ready for the first time.
+    #[must_use]
+    pub fn ready(&self) -> Option<Time> {
+        self.ready
+    }
+
     /// When [`Event::Tick`] is due, if nothing happens before.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
@@ -139,17 +152,21 @@ impl Core {
             entry.expire(&mut step);
         }
         while self.advance(&mut step) {}
+        self.note_ready(&mut step);
     }
 
     fn take(&mut self, event: Event, step: &mut Step<'_>) {
         match event {
             Event::Begin => self.begin(step),
+            Event::Hold => self.begin_held(step),
             Event::Tick => {}
             Event::Started { entry, pid } => self.with(entry, |e| e.started(pid, step)),
             Event::StartFailed { entry, error } => {
                 self.with(entry, |e| e.start_failed(error, step));
             }
             Event::Ended { entry, ending } => self.with(entry, |e| e.ended(ending, step)),
+            Event::Notice { entry, notice } => self.with(entry, |e| e.notice(notice, step)),
+            Event::Probed { entry, error } => self.with(entry, |e| e.probed(error, step)),
             Event::Cleaned { entry, error } => self.with(entry, |e| e.cleaned(error, step)),
             Event::Request { id, ask, entry } => self.request(id, ask, entry, step),
             Event::Shutdown(end) => self.shut_down(end, step),
@@ -187,13 +204,15 @@ impl Core {
             Phase::Idle | Phase::Over(_) => false,
             Phase::Onboot => self.start_helper(Kind::Log, step) || self.advance_onboot(step),
             Phase::Services => {
-                self.start_helper(Kind::Log, step)
+                self.obey_demand(step)
+                    || self.start_helper(Kind::Log, step)
                     || self.start_services(step)
                     || self.start_late(step)
             }
             Phase::Held => {
                 self.start_helper(Kind::Log, step)
                     || self.start_helper(Kind::Uevent, step)
+                    || self.start_helper(Kind::Console, step)
                     || self.start_services(step)
             }
             Phase::Stopping(way) => {
@@ -217,6 +236,18 @@ impl Core {
     /// What is started when nothing else waits for the processor.
     fn start_late(&mut self, step: &mut Step<'_>) -> bool {
         self.note_services_up(step) && self.start_helper(Kind::Uevent, step)
+    }
+
+    /// Ends the machine where an entry's failure means that. Whether it does.
+    fn obey_demand(&mut self, step: &mut Step<'_>) -> bool {
+        let demand = self
+            .entries
+            .iter_mut()
+            .find_map(|entry| entry.demand.take());
+        demand.is_some_and(|end| {
+            self.shut_down(end, step);
+            true
+        })
     }
 
     /// The way down begins, or is asked for once more.

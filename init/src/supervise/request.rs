@@ -1,7 +1,7 @@
 //! What clients ask of services.
 
 use super::entry::{Step, Waiter};
-use super::{Action, Ask, Core, Entry, EntryId, Kind, Phase, Refusal, RequestId, State};
+use super::{Action, Ask, Core, Entry, EntryId, Kind, Phase, Refusal, RequestId};
 
 impl Core {
     pub(super) fn request(&mut self, id: RequestId, ask: Ask, entry: EntryId, step: &mut Step<'_>) {
@@ -39,12 +39,11 @@ impl Core {
 
 impl Entry {
     fn ask_start(&mut self, id: RequestId, step: &mut Step<'_>) {
-        match self.state {
-            State::Running { .. } => step.out.push(Action::Reply(id, Ok(()))),
-            _ => {
-                self.want();
-                self.wait(Waiter { id, up: true });
-            }
+        if self.is_up() {
+            step.out.push(Action::Reply(id, Ok(())));
+        } else {
+            self.want();
+            self.wait(Waiter { id, up: true });
         }
     }
 

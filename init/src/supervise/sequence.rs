@@ -33,6 +33,16 @@ impl Core {
         true
     }
 
+    /// The machine begins, and nothing is started unless a client asks for it.
+    pub(super) fn begin_held(&mut self, step: &mut Step<'_>) {
+        if self.phase == Phase::Idle {
+            for entry in &mut self.entries {
+                entry.announce(step);
+            }
+            self.hold(step);
+        }
+    }
+
     /// Nothing further is started unless a client asks for it.
     fn hold(&mut self, step: &mut Step<'_>) {
         self.enter(Phase::Held, step);
@@ -46,23 +56,24 @@ impl Core {
     /// Whether the phase changed.
     pub(super) fn advance_onshutdown(&mut self, way: Way, step: &mut Step<'_>) -> bool {
         match self.advance_sequence(Kind::Onshutdown, step) {
-            Next::Wait => false,
-            Next::Failed(_) | Next::Done => {
+            Next::Wait => return false,
+            Next::Failed(OnFailure::Reboot) => self.finish(End::Reboot, step),
+            Next::Failed(OnFailure::Poweroff) => self.finish(End::Poweroff, step),
+            Next::Failed(OnFailure::Continue | OnFailure::Stop) | Next::Done => {
                 self.finish(way.end, step);
-                true
             }
         }
+        true
     }
 
     fn advance_sequence(&mut self, kind: Kind, step: &mut Step<'_>) -> Next {
         for entry in self.entries.iter_mut().filter(|e| e.spec.kind == kind) {
             match entry.state {
                 State::Exited | State::Skipped => {}
-                State::Failed if kind == Kind::Onboot => match entry.spec.supervision.on_failure {
+                State::Failed => match entry.spec.supervision.on_failure {
                     OnFailure::Continue => {}
                     other => return Next::Failed(other),
                 },
-                State::Failed => {}
                 // It was killed and does not die: nobody can do more about it.
                 _ if entry.is_stuck() => {}
                 State::Waiting => {

@@ -1,7 +1,7 @@
 //! Which service may be started, and which may be stopped, now.
 
 use super::entry::Step;
-use super::{Core, Entry, EntryId, Kind, Phase, State, Way};
+use super::{Action, Core, Entry, EntryId, Kind, Phase, State, Way};
 
 /// Whether a service that is meant to run may be started.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Core {
             .requires
             .iter()
             .filter_map(find)
-            .find(|other| !matches!(other.state, State::Running { .. }));
+            .find(|other| !other.is_up());
         Some(match missing {
             None => Readiness::Ready,
             Some(other) if !other.tried && other.wanted => Readiness::NotYet,
@@ -81,6 +81,18 @@ impl Core {
             entry.clean_kept(step);
         }
         true
+    }
+
+    /// Notes, once, that each service is ready or has done its work.
+    pub(super) fn note_ready(&mut self, step: &mut Step<'_>) {
+        if self.phase != Phase::Services || self.ready.is_some() {
+            return;
+        }
+        let mut services = self.entries.iter().filter(|e| e.spec.kind == Kind::Service);
+        if services.all(|entry| entry.is_up() || entry.state == State::Exited) {
+            self.ready = Some(step.now);
+            step.out.push(Action::AllReady);
+        }
     }
 
     /// Stops all that may be stopped: what no other running service waited for.

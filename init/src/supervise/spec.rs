@@ -22,6 +22,8 @@ pub enum Kind {
     /// The process that loads modules for hardware that comes later: kept
     /// running once the services are up.
     Uevent,
+    /// The emergency console: kept running where nothing else is started.
+    Console,
 }
 
 impl Kind {
@@ -32,14 +34,14 @@ impl Kind {
             Self::Onboot => "onboot",
             Self::Service => "service",
             Self::Onshutdown => "onshutdown",
-            Self::Log | Self::Uevent => "init",
+            Self::Log | Self::Uevent | Self::Console => "init",
         }
     }
 
     /// Whether it is a process of our own, and no container.
     #[must_use]
     pub const fn is_helper(self) -> bool {
-        matches!(self, Self::Log | Self::Uevent)
+        matches!(self, Self::Log | Self::Uevent | Self::Console)
     }
 }
 

@@ -4,6 +4,7 @@
 ///
 /// Only at the start of PID 1: `getenv` in another thread would race with it.
 pub fn set(name: &str, value: &str) {
-    // SAFETY: PID 1 has one thread, now and always.
+    // SAFETY: there is no other thread yet; PID 1's only one is made at the
+    // machine's end (`shutdown`), and asks for no variable.
     unsafe { std::env::set_var(name, value) };
 }

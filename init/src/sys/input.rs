@@ -13,7 +13,7 @@ const KEY_BYTES: usize = 0x300 / 8;
 const EV_KEY: u16 = 1;
 
 /// `EVIOCGBIT(EV_KEY, KEY_BYTES)`, the same on all our architectures.
-const GET_KEYS: u64 = nix::request_code_read!(b'E', 0x20 + EV_KEY, KEY_BYTES);
+const GET_KEYS: libc::Ioctl = nix::request_code_read!(b'E', 0x20 + EV_KEY, KEY_BYTES);
 
 /// Whether the open device has the key `code`.
 ///
@@ -23,7 +23,7 @@ pub fn has_key(device: &File, code: u16) -> Result<bool, Errno> {
     let mut keys = [0_u8; KEY_BYTES];
     // SAFETY: the request fills at most as many bytes as its number says,
     // which are those of `keys`.
-    let result = unsafe { libc::ioctl(device.as_raw_fd(), GET_KEYS as _, keys.as_mut_ptr()) };
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), GET_KEYS, keys.as_mut_ptr()) };
     Errno::result(result)?;
     Ok(bit(&keys, code))
 }

@@ -2,6 +2,9 @@
 //! the crate's `unsafe` is here.
 #![allow(unsafe_code)]
 
+pub mod block;
+pub mod capabilities;
+pub mod clone;
 mod early;
 pub mod environment;
 pub mod fd;
@@ -9,7 +12,9 @@ pub mod fd;
 pub mod fnmatch;
 pub mod input;
 pub mod pidfd;
+pub mod rebirth;
 pub mod rtc;
 pub mod signals;
 pub mod spawn;
 pub mod wait;
+pub mod watchdog;

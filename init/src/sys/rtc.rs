@@ -31,7 +31,7 @@ pub struct RtcTime {
 }
 
 /// `RTC_RD_TIME` of `linux/rtc.h`, the same on all our architectures.
-const RTC_RD_TIME: u64 = nix::request_code_read!(b'p', 0x09, size_of::<RtcTime>());
+const RTC_RD_TIME: libc::Ioctl = nix::request_code_read!(b'p', 0x09, size_of::<RtcTime>());
 
 /// Reads the clock that is open as `rtc`.
 ///
@@ -40,6 +40,6 @@ const RTC_RD_TIME: u64 = nix::request_code_read!(b'p', 0x09, size_of::<RtcTime>(
 pub fn read(rtc: &File) -> Result<RtcTime, Errno> {
     let mut time = RtcTime::default();
     // SAFETY: the request fills a struct of this layout and size.
-    let result = unsafe { libc::ioctl(rtc.as_raw_fd(), RTC_RD_TIME as _, &raw mut time) };
+    let result = unsafe { libc::ioctl(rtc.as_raw_fd(), RTC_RD_TIME, &raw mut time) };
     Errno::result(result).map(|_| time)
 }

@@ -45,9 +45,7 @@ impl Signals {
         let number = info.first_chunk().copied().map(u32::from_ne_bytes)?;
         i32::try_from(number).ok()
     }
-}
 
-impl Signals {
     /// Blocks until a signal comes in, or for `timeout`.
     pub fn wait(&self, timeout: Option<Duration>) {
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
@@ -79,8 +77,16 @@ fn set_of(signals: &[i32]) -> io::Result<libc::sigset_t> {
     Ok(unsafe { set.assume_init() })
 }
 
-/// The number of the `n`th real-time signal, as the C library counts them.
+/// Sends the signal with the number `signal`, real-time signals among them, to
+/// a process that may have gone.
+pub fn send(process: nix::unistd::Pid, signal: i32) {
+    // SAFETY: two numbers.
+    unsafe { libc::kill(process.as_raw(), signal) };
+}
+
+/// The number of `SIGRTMIN+n` to those who send it: glibc's, which systemd and
+/// the shells count from. Another C library of ours counts from another one.
 #[must_use]
-pub fn real_time(n: i32) -> i32 {
-    libc::SIGRTMIN().saturating_add(n)
+pub const fn real_time(n: i32) -> i32 {
+    34 + n
 }

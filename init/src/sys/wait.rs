@@ -25,6 +25,17 @@ pub fn reap(child: Option<Pid>) -> Option<(Pid, How)> {
     Some((Pid::from_raw(pid), how))
 }
 
+/// Whether `pid` is a child of ours that nobody has reaped.
+#[must_use]
+pub fn is_child(pid: Pid) -> bool {
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let Ok(id) = libc::id_t::try_from(pid.as_raw()) else {
+        return false;
+    };
+    // SAFETY: no result is asked for, which Linux allows.
+    unsafe { libc::waitid(libc::P_PID, id, std::ptr::null_mut(), flags) == 0 }
+}
+
 /// Whether there is a child at all, ended or not.
 #[must_use]
 pub fn has_children() -> bool {

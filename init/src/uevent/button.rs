@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use nix::poll::{PollFd, PollFlags};
 
+use super::SUBJECT;
+use crate::klog::{Level, Line};
 use crate::sys::input;
 
 /// `linux/input-event-codes.h`.
@@ -36,6 +38,9 @@ impl Buttons {
         for path in entries.flatten().map(|entry| entry.path()) {
             let known = self.0.iter().any(|button| button.path == path);
             if !known && let Some(device) = open(&path) {
+                Line::new(Level::Info, SUBJECT, "watching")
+                    .with("power_button", name(&path))
+                    .write();
                 self.0.push(Button { path, device });
             }
         }
@@ -60,6 +65,16 @@ impl Buttons {
             }
         });
         pressed
+    }
+}
+
+/// What the driver calls it (`/sys/class/input`), else its path.
+fn name(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default();
+    let told = Path::new("/sys/class/input").join(file).join("device/name");
+    match fs::read_to_string(told) {
+        Ok(name) => name.trim_end().to_owned(),
+        Err(_) => path.display().to_string(),
     }
 }
 

@@ -1,6 +1,27 @@
 //! The kernel's uevents: `ACTION@DEVPATH`, then `KEY=VALUE` strings, each with
 //! a NUL behind it (`lib/kobject_uevent.c`).
 
+/// What a message says of a block device: whether it is there, and its name
+/// below `/dev`.
+pub(super) fn disk(message: &[u8]) -> Option<(bool, &str)> {
+    let mut lines = message.split(|byte| *byte == 0);
+    let first = lines.next()?;
+    let there = match first.split(|byte| *byte == b'@').next()? {
+        b"add" | b"change" => true,
+        b"remove" => false,
+        _ => return None,
+    };
+    let (mut block, mut name) = (false, None);
+    for line in lines {
+        block |= line == b"SUBSYSTEM=block";
+        if let Some(device) = line.strip_prefix(b"DEVNAME=") {
+            name = std::str::from_utf8(device).ok();
+        }
+    }
+    let name = name.filter(|name| block && crate::disks::links::is_disk(name));
+    name.map(|name| (there, name))
+}
+
 /// A device that has been added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Added<'a> {
@@ -8,6 +29,8 @@ pub(super) struct Added<'a> {
     pub(super) modalias: Option<&'a [u8]>,
     /// Whether events can be read from it: `/dev/input/eventN`.
     pub(super) has_events: bool,
+    /// Whether it is a hardware watchdog.
+    pub(super) is_watchdog: bool,
 }
 
 /// What `message` says has been added.
@@ -22,6 +45,8 @@ pub(super) fn added(message: &[u8]) -> Option<Added<'_>> {
             added.modalias = Some(modalias).filter(|modalias| !modalias.is_empty());
         } else if line.starts_with(b"DEVNAME=input/event") {
             added.has_events = true;
+        } else if line == b"SUBSYSTEM=watchdog" {
+            added.is_watchdog = true;
         }
     }
     Some(added)
@@ -38,10 +63,9 @@ mod tests {
         let add =
             b"add@/devices/pci0000:00/x\0ACTION=add\0SUBSYSTEM=pci\0MODALIAS=pci:v1\0SEQNUM=1\0";
         let of = |modalias| {
-            let has_events = false;
             Some(Added {
                 modalias,
-                has_events,
+                ..Added::default()
             })
         };
         assert_eq!(added(add), of(Some(&b"pci:v1"[..])));
@@ -57,10 +81,32 @@ mod tests {
         assert_eq!(added(b""), None);
     }
 
+    #[test]
+    fn disks() {
+        let message = |action: &str, subsystem: &str, name: &str| {
+            format!("{action}@/devices/x\0SUBSYSTEM={subsystem}\0DEVNAME={name}\0")
+        };
+        let added = message("add", "block", "vda1");
+        assert_eq!(disk(added.as_bytes()), Some((true, "vda1")));
+        let changed = message("change", "block", "sr0");
+        assert_eq!(disk(changed.as_bytes()), Some((true, "sr0")));
+        let removed = message("remove", "block", "vda");
+        assert_eq!(disk(removed.as_bytes()), Some((false, "vda")));
+        for other in [
+            message("add", "net", "eth0"),
+            message("bind", "block", "vda"),
+            message("add", "block", "ram0"),
+            message("add", "block", "../etc"),
+        ] {
+            assert_eq!(disk(other.as_bytes()), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
             let _ = added(&bytes);
+            let _ = disk(&bytes);
         }
     }
 }

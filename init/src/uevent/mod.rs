@@ -1,12 +1,14 @@
 //! Devices that come later: a process of its own, which listens to the
-//! kernel's uevents and loads their modules, and to the power buttons for PID 1.
+//! kernel's uevents and loads their modules, names disks below `/dev/disk`, and
+//! listens to the power buttons for PID 1.
 //! It holds nothing that would be lost with it: a new one looks at all devices
 //! once, and goes on.
 
 mod button;
+mod disks;
 mod message;
 
-use std::io;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,17 +19,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{
     self, AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, sockopt,
 };
-
 use nix::unistd::Pid;
 
 use crate::Error;
 use crate::cmdline::Cmdline;
+use crate::disks::links::{self, Places};
+use crate::event_loop::WATCHDOG;
+use crate::klog::{self, Level, Line};
 use crate::modules::coldplug::{self, Part};
 use crate::modules::{Loaded, Modules};
+use crate::sys::signals;
 use button::Buttons;
+use disks::Disks;
 
 /// The name by which `/init` is called for it.
 pub const NAME: &str = "hullkit-uevent";
+
+/// Whose lines of the kernel log these are.
+const SUBJECT: &str = "init uevent";
 
 /// The kernel's own multicast group; the other one is udev's.
 const KERNEL_GROUP: u32 = 1;
@@ -36,13 +45,23 @@ const KERNEL_GROUP: u32 = 1;
 /// plugged in sends some thousands of messages of a few hundred bytes.
 const BUFFER: usize = 1 << 20;
 
+/// The word by which it names the disks that are there, and ends.
+pub const DISKS: &str = "disks";
+
 /// Listens until it is ended.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(args: &[OsString]) -> ExitCode {
+    klog::open();
+    if args.first().is_some_and(|arg| arg == DISKS) {
+        for error in links::update_all(&Places::default()) {
+            problem(&error);
+        }
+        return ExitCode::SUCCESS;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&error);
+            problem(&error);
             ExitCode::FAILURE
         }
     }
@@ -58,6 +77,8 @@ fn run() -> Result<(), Error> {
     look_around(&cmdline)?;
     let mut buttons = Buttons::default();
     buttons.look();
+    tell_of_watchdog();
+    let disks = Disks::start();
     loop {
         wait(&socket, &buttons).map_err(Error::os("wait for", "uevents"))?;
         if buttons.pressed() {
@@ -74,15 +95,29 @@ fn run() -> Result<(), Error> {
                 if news.has_events {
                     buttons.look();
                 }
+                if news.has_watchdog {
+                    tell_of_watchdog();
+                }
+                for news in news.disks {
+                    disks.tell(news);
+                }
             }
             // Messages were lost: what they told of is still there to see.
             Err(Errno::ENOBUFS) => {
                 look_around(&cmdline)?;
                 buttons.look();
+                disks.tell(disks::News::All);
             }
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::os("receive", "uevents")(errno)),
         }
+    }
+}
+
+/// PID 1 feeds the hardware watchdog, if there is one.
+fn tell_of_watchdog() {
+    if Path::new("/sys/class/watchdog/watchdog0").exists() {
+        signals::send(Pid::parent(), WATCHDOG);
     }
 }
 
@@ -127,7 +162,7 @@ fn load(
         return Ok(());
     };
     for error in what(&modules)?.failed {
-        say(&error);
+        problem(&error);
     }
     Ok(())
 }
@@ -137,6 +172,8 @@ fn load(
 struct News {
     modaliases: Vec<Vec<u8>>,
     has_events: bool,
+    has_watchdog: bool,
+    disks: Vec<disks::News>,
 }
 
 /// Takes all messages that are there.
@@ -150,16 +187,26 @@ fn collect(socket: &OwnedFd) -> Result<News, Errno> {
             // Another process could send as well; port 0 is the kernel's.
             Ok((length, Some(from))) if from.pid() == 0 => {
                 let text = buffer.get(..length).unwrap_or_default();
+                news.disks.extend(message::disk(text).map(|(there, name)| {
+                    let name = name.to_owned();
+                    match there {
+                        true => disks::News::There(name),
+                        false => disks::News::Gone(name),
+                    }
+                }));
                 let added = message::added(text).unwrap_or_default();
                 news.modaliases.extend(added.modalias.map(<[u8]>::to_vec));
                 news.has_events |= added.has_events;
+                news.has_watchdog |= added.is_watchdog;
             }
             Ok(_) => {}
         }
     }
 }
 
-fn say(error: &Error) {
-    let line = format!("hullkit: uevent: {error}\n");
-    let _unheard: io::Result<()> = std::fs::write("/dev/kmsg", line);
+/// Something went wrong, and it goes on, here or in the next process.
+fn problem(error: &Error) {
+    Line::new(Level::Error, SUBJECT, "problem")
+        .with("error", error)
+        .write();
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::sys;
+use crate::{abuse, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -17,6 +17,7 @@ use crate::sys;
 /// | --- | --- |
 /// | `print=TEXT`, `error=TEXT` | a line on stdout, stderr |
 /// | `lines=N` | N numbered lines on stdout |
+/// | `ticks=MS` | numbered lines on stdout for ever, one each MS |
 /// | `write=PATH:TEXT`, `append=PATH:TEXT` | a file |
 /// | `sleep=MS` | waits |
 /// | `term=wait` | waits for SIGTERM |
@@ -25,6 +26,12 @@ use crate::sys;
 /// | `kill=PID:N` | sends a signal to another process |
 /// | `kmsg=PATH` | a file's lines to the kernel log, as `act: PATH: LINE` |
 /// | `signal=N` | sends itself a signal |
+/// | `bomb` | forks for ever |
+/// | `hog` | uses the processor for ever |
+/// | `flood` | writes lines for ever |
+/// | `fill=PATH` | fills a filesystem |
+/// | `massacre=N` | kills N processes at random |
+/// | `pester=PATH` | a hundred bad clients of a unix socket, for ever |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
     for step in steps {
@@ -47,6 +54,7 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("print", text) => writeln!(io::stdout(), "{text}"),
         ("error", text) => writeln!(io::stderr(), "{text}"),
         ("lines", count) => lines(number(count)?),
+        ("ticks", time) => ticks(Duration::from_millis(number(time)?)),
         ("write", file) => {
             let (path, text) = pair(file)?;
             fs::write(path, format!("{text}\n"))
@@ -67,6 +75,12 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
             thread::park();
         },
         ("kill", target) => kill(target),
+        ("bomb", "") => abuse::fork_bomb(),
+        ("hog", "") => abuse::hog(),
+        ("flood", "") => abuse::flood(),
+        ("fill", path) => abuse::fill(path),
+        ("massacre", count) => abuse::massacre(number(count)?),
+        ("pester", path) => abuse::pester(path),
         ("kmsg", path) => kmsg(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),
@@ -79,6 +93,15 @@ fn lines(count: u64) -> io::Result<()> {
         writeln!(stdout, "line {n}")?;
     }
     stdout.flush()
+}
+
+fn ticks(every: Duration) -> io::Result<()> {
+    let mut n: u64 = 0;
+    loop {
+        n += 1;
+        writeln!(io::stdout(), "line {n}")?;
+        thread::sleep(every);
+    }
 }
 
 fn kill(target: &str) -> io::Result<()> {

@@ -1,15 +1,20 @@
-//! The program of the test images, under three hats:
+//! The program of the test images, under four hats:
 //!
 //! ```text
 //! qemu-agent port            answers the harness over the virtio-serial port
 //! qemu-agent probe NAME      answers the agent from inside a container
 //! qemu-agent act STEP…       does the steps one after another, then exits 0
 //! qemu-agent orphans N       leaves N orphans behind for PID 1 to reap
+//! qemu-agent terminal STEP… -- PROGRAM…
+//!                            a person in front of a program's terminal
+//! qemu-agent console SOCKET STEP…
+//!                            the same, with a terminal that a runtime sends
 //! ```
 //!
 //! The agent runs in a container with a view of the whole guest. A probe runs
 //! in the container that a case is about, with exactly its privileges.
 
+mod abuse;
 mod act;
 mod channel;
 mod exec;
@@ -17,6 +22,7 @@ mod op;
 mod orphans;
 mod proc;
 mod sys;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -27,9 +33,16 @@ fn main() -> ExitCode {
         ["port"] => channel::serve_port(),
         ["probe", name] => channel::serve_probe(name),
         ["act", steps @ ..] => return act::run(steps),
+        ["terminal", rest @ ..] => match rest.iter().position(|word| *word == "--") {
+            Some(at) => terminal::run(&rest[..at], &rest[at + 1..]),
+            None => Err(std::io::Error::other("terminal: no -- before the program")),
+        },
+        ["console", socket, steps @ ..] => terminal::receive(socket.as_ref(), steps),
         ["orphans", count] => orphans::leave(count),
         _ => {
-            eprintln!("usage: qemu-agent port | probe NAME | act STEP… | orphans N");
+            eprintln!(
+                "usage: qemu-agent port | probe NAME | act STEP… | orphans N | terminal … | console …"
+            );
             return ExitCode::from(2);
         }
     };

@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 use agent_protocol::{Answer, Op, Stat};
 use nix::mount::{MntFlags, MsFlags};
 use nix::sched::CloneFlags;
-use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, SFlag};
-use nix::unistd::Pid;
 
 use crate::{exec, proc, sys};
 
@@ -129,8 +127,8 @@ fn stat(path: &str) -> io::Result<Answer> {
 }
 
 fn kill(pid: i32, signal: i32) -> io::Result<Answer> {
-    let signal = Signal::try_from(signal)?;
-    done(nix::sys::signal::kill(Pid::from_raw(pid), signal))
+    sys::kill(pid, signal)?;
+    Ok(Answer::Done)
 }
 
 fn wait_file(path: &str, contains: &str, timeout: Duration) -> io::Result<Answer> {

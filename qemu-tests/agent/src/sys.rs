@@ -2,7 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
+use nix::pty::Winsize;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
@@ -48,6 +52,16 @@ pub(crate) fn block_term() -> io::Result<SigSet> {
     Ok(set)
 }
 
+/// Sends the signal, by number, to a process; real-time ones too, which `nix`
+/// has no names for.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: two numbers.
+    if unsafe { libc::kill(pid, signal) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Sends the signal, by number, to this process.
 pub(crate) fn raise(signal: &str) -> io::Result<()> {
     let number: i32 = signal.parse().map_err(io::Error::other)?;
@@ -64,4 +78,36 @@ pub(crate) fn syscall(number: i64) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Takes a descriptor that came over a socket.
+pub(crate) fn received(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just made it for us, and nobody else knows it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Gives a terminal its size.
+pub(crate) fn set_size(terminal: BorrowedFd<'_>, size: &Winsize) -> io::Result<()> {
+    let size: *const Winsize = size;
+    // SAFETY: the request reads the structure, which outlives the call.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, size) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The command's program leads a session whose terminal is its standard input.
+pub(crate) fn in_own_session(command: &mut Command) {
+    let prepare = || {
+        nix::unistd::setsid()?;
+        // SAFETY: the request takes a number, no pointer.
+        let result = unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+        if result < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls and nothing else.
+    unsafe { command.pre_exec(prepare) };
 }

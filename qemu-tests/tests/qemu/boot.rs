@@ -1,7 +1,9 @@
 //! From the kernel to the services, on stock distribution kernels.
 
 use anyhow::{Context, Result, ensure};
+use hullkit_bundle::control::Entry;
 use qemu_tests::case::{Case, EVERYWHERE, Machine};
+use qemu_tests::event::Event;
 use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
@@ -74,5 +76,30 @@ fn the_console_tells_the_story(guest: &Guest) -> Result<()> {
     ensure!(booting.at <= running.at && running.at <= agent.at);
     let pid = agent.number("pid").context("running without pid")?;
     ensure!(i64::from(guest.pid("agent")?) == i64::try_from(pid)?);
+    for entry in guest.status()?.entries {
+        wait_said(guest, &entry)?;
+    }
     Ok(())
+}
+
+/// Waits for the line by which `entry` came to be in its state.
+fn wait_said(guest: &Guest, entry: &Entry) -> Result<()> {
+    let kind = match entry.section.as_str() {
+        "services" => "service",
+        section => section,
+    };
+    let subject = format!("{kind} {}", entry.name);
+    let says_so = |event: &Event| match entry.state.as_str() {
+        "backoff" => event.number("restart_in_ms").is_some(),
+        state => event.state == state,
+    };
+    // Who waits has not changed its state yet.
+    if entry.state == "waiting" {
+        return Ok(());
+    }
+    let what = format!("the line by which {subject} is {}", entry.state);
+    guest.console.wait(&what, guest.patience(), |log| {
+        let mut lines = log.events.iter().filter(|e| e.subject == subject);
+        lines.any(says_so).then_some(())
+    })
 }

@@ -140,14 +140,7 @@ fn capabilities(guest: &Guest) -> Result<()> {
     let all = 1 | 1 << 5 | 1 << 10;
     let probe = guest.probe("caps")?;
     // The ambient capability is effective as well: exec makes it so.
-    let effective = u64::from_str_radix(&probe.proc_status("CapEff")?, 16)?;
-    ensure!(effective & !(1 << 5) == 1 | 1 << 10, "{effective:#x}");
-    for set in ["CapInh", "CapPrm", "CapBnd"] {
-        let has = u64::from_str_radix(&probe.proc_status(set)?, 16)?;
-        ensure!(has == all, "{set} is {has:#x}, not {all:#x}");
-    }
-    ensure!(u64::from_str_radix(&probe.proc_status("CapAmb")?, 16)? == 1 << 5);
-    Ok(())
+    ensure_capabilities(&probe, [all, all, all, all, 1 << 5])
 }
 
 const USER: &str = r#"

@@ -44,12 +44,7 @@ fn minimal(guest: &Guest) -> Result<()> {
     guest.type_text("echo six=$((2 * 3))\n")?;
     console.wait("the shell's answer", guest.patience(), shown("six=6"))?;
     guest.type_text("poweroff\n")?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
-    Ok(())
+    guest.wait_poweroff(guest.patience())
 }
 
 fn redis(guest: &Guest) -> Result<()> {

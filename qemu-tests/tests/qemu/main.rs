@@ -1,11 +1,14 @@
 //! The cases that boot a machine: a file for each kind.
 
+mod abuse;
 mod boot;
 mod broken;
 mod containers;
+mod control;
 mod examples;
 mod hostile;
 mod hotplug;
+mod life;
 mod logs;
 mod network;
 mod onboot;
@@ -27,6 +30,9 @@ const CASES: &[&[Case]] = &[
     network::CASES,
     broken::CASES,
     hotplug::CASES,
+    control::CASES,
+    abuse::CASES,
+    life::CASES,
     orphans::CASES,
     shutdown::CASES,
     examples::CASES,

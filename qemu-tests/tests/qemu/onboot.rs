@@ -19,6 +19,12 @@ pub(crate) const CASES: &[Case] = &[
     Case::own("onboot::on_failure_poweroff", POWEROFF, poweroff),
 ];
 
+fn ensure_never_ran(guest: &Guest, subject: &str) -> Result<()> {
+    let events = guest.events(subject);
+    ensure!(events.iter().all(|e| e.state != "running"), "{events:?}");
+    Ok(())
+}
+
 const ORDER: &str = r#"
 onboot:
   - name: order-a
@@ -107,18 +113,8 @@ fn stop(guest: &Guest) -> Result<()> {
         e.number("code") == Some(1)
     })?;
     guest.wait_event("init", "stopped", |_| true)?;
-    ensure!(
-        guest
-            .events("onboot 001-next")
-            .iter()
-            .all(|e| e.state != "running")
-    );
-    ensure!(
-        guest
-            .events("service agent")
-            .iter()
-            .all(|e| e.state != "running")
-    );
+    ensure_never_ran(guest, "onboot 001-next")?;
+    ensure_never_ran(guest, "service agent")?;
     ensure!(!guest.has_ended());
     Ok(())
 }
@@ -134,13 +130,7 @@ onboot:
 fn reboot(guest: &Guest) -> Result<()> {
     let end = guest.wait_end(2 * guest.patience())?;
     ensure!(end.reason == "guest-reset", "{end:?}");
-    ensure!(
-        guest
-            .events("service agent")
-            .iter()
-            .all(|e| e.state != "running")
-    );
-    Ok(())
+    ensure_never_ran(guest, "service agent")
 }
 
 const POWEROFF: &str = r#"
@@ -152,16 +142,6 @@ onboot:
 "#;
 
 fn poweroff(guest: &Guest) -> Result<()> {
-    let end = guest.wait_end(2 * guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
-    ensure!(
-        guest
-            .events("service agent")
-            .iter()
-            .all(|e| e.state != "running")
-    );
-    Ok(())
+    guest.wait_poweroff(2 * guest.patience())?;
+    ensure_never_ran(guest, "service agent")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::case::{ARCHES, Case, EVERYWHERE, KERNELS};
+use qemu_tests::case::{Case, EVERYWHERE, KERNELS};
 use qemu_tests::event;
 use qemu_tests::guest::{Guest, HULLCTL};
 use serde_json::json;
@@ -22,7 +22,7 @@ pub(crate) const CASES: &[Case] = &[
         stubborn,
     )
     .on(KERNELS),
-    Case::own("shutdown::power_button", "", power_button).on(ARCHES),
+    Case::own("shutdown::power_button", "", power_button),
     Case::own("shutdown::signal_to_init", "", signal_to_init),
 ];
 
@@ -52,11 +52,7 @@ fn took(guest: &Guest) -> Result<Duration> {
 fn poweroff(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
+    guest.wait_poweroff(guest.patience())?;
     let took = took(guest)?;
     ensure!(took < LIMIT, "{took:?}");
     Ok(())
@@ -96,8 +92,7 @@ onshutdown:
 fn in_order(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown", "{end:?}");
+    guest.wait_poweroff(guest.patience())?;
     let at = |subject: &str, state: &str| {
         let events = guest.events(subject);
         let found = events.iter().rev().find(|e| e.state == state);
@@ -131,11 +126,7 @@ services:
 fn stubborn(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     ask(guest, "poweroff");
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
+    guest.wait_poweroff(guest.patience())?;
     let took = took(guest)?;
     ensure!(
         took >= Duration::from_secs(1),
@@ -145,23 +136,24 @@ fn stubborn(guest: &Guest) -> Result<()> {
     Ok(())
 }
 
-/// ACPI's on x86_64, a GPIO key's on aarch64.
+/// ACPI's. A machine without firmware has its button at a GPIO, for which
+/// Debian's arm64 cloud kernel has no driver.
 fn power_button(guest: &Guest) -> Result<()> {
-    guest.wait_up()?;
+    // Its driver comes after the services; a press before that is nobody's.
+    guest.wait_event("init uevent", "watching", |event| {
+        event
+            .fields
+            .get("power_button")
+            .is_some_and(|name| name == "Power Button")
+    })?;
     guest.qmp.execute("system_powerdown", &json!({}))?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(
-        end.reason == "guest-shutdown" && end.code == Some(0),
-        "{end:?}"
-    );
-    Ok(())
+    guest.wait_poweroff(guest.patience())
 }
 
 /// By the usual conventions: SIGUSR2 powers off.
 fn signal_to_init(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
-    guest.kill(1, 12)?;
-    let end = guest.wait_end(guest.patience())?;
-    ensure!(end.reason == "guest-shutdown", "{end:?}");
-    Ok(())
+    // The agent goes down too, maybe before it has answered.
+    let _answer = guest.kill(1, 12);
+    guest.wait_poweroff(guest.patience())
 }

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use runc_shim::plan::{Facts, Plan};
+use runc_shim::plan::{Choices, Facts, Plan};
 use runc_shim::spec::{Arch, Container};
 
 fuzz_target!(|text: &[u8]| {
@@ -11,6 +11,7 @@ fuzz_target!(|text: &[u8]| {
             bundle: c"/bundle".to_owned(),
             arch: Arch::X86_64,
             wait: true,
+            choices: Choices::default(),
         };
         assert!(!Plan::new(&container, &facts).to_string().is_empty());
     }

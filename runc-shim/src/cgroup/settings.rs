@@ -188,6 +188,7 @@ mod tests {
             limit: Some(100),
             reservation: Some(-1),
             swap: Some(150),
+            ..Memory::default()
         };
         let resources = Resources {
             memory,

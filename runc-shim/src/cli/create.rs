@@ -5,14 +5,15 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::args::Create;
-use super::{ExitCode, Outcome, delete, hooks, own_file, signals};
+use super::command::{Create, Launch};
+use super::terminal::Terminal;
+use super::{ExitCode, Outcome, delete, foreground, hooks, own_file};
 use crate::cgroup::{self, Cgroup};
 use crate::error::Error;
-use crate::exec::{self, Attend, Process};
-use crate::plan::{Facts, Plan};
+use crate::exec::{self, Attend, Inside, Process};
+use crate::plan::{Choices, Facts, Plan, Stage};
 use crate::seccomp;
-use crate::spec::Container;
+use crate::spec::{Container, Hooks};
 use crate::state::{self, Folder, OCI_VERSION, State, Status};
 use crate::sys::{file, socket};
 
@@ -28,14 +29,14 @@ pub(super) fn create(root: &Path, options: &Create) -> Outcome {
 pub(super) fn run(root: &Path, options: &Create) -> Outcome {
     own_file::protect()?;
     let bundle = Bundle::read(&options.bundle)?;
-    if !options.detach {
-        signals::hold()?;
+    if !options.launch.detach {
+        foreground::hold_signals()?;
     }
-    let made = bundle.make(root, options, false)?;
-    if options.detach {
+    let (process, terminal) = bundle.make(root, options, false)?;
+    if options.launch.detach {
         return Ok(None);
     }
-    let end = signals::forward_until_end(&made)?;
+    let end = foreground::stay(&process, terminal.kept())?;
     if !options.keep {
         delete::delete(root, &options.id, true)?;
     }
@@ -63,6 +64,8 @@ pub(super) fn start(root: &Path, id: &str) -> Outcome {
 /// A bundle that was read and found good.
 struct Bundle {
     path: PathBuf,
+    /// Of its configuration.
+    text: Vec<u8>,
     container: Container,
 }
 
@@ -75,12 +78,11 @@ impl Bundle {
             file: file.display().to_string(),
             source,
         })?;
-        if container.process.terminal {
-            return Err(Error::Unsupported(
-                "process.terminal: this runtime does not support terminals".to_owned(),
-            ));
-        }
-        Ok(Self { path, container })
+        Ok(Self {
+            path,
+            text,
+            container,
+        })
     }
 
     fn cgroup_path(&self, id: &str) -> String {
@@ -101,11 +103,18 @@ impl Bundle {
     /// 4. The state and the pid file.
     ///
     /// What fails takes the earlier ones back.
-    fn make(&self, root: &Path, options: &Create, wait: bool) -> Result<Process, Error> {
+    fn make(
+        &self,
+        root: &Path,
+        options: &Create,
+        wait: bool,
+    ) -> Result<(Process, Terminal), Error> {
+        let mut terminal = Terminal::new(self.container.process.terminal, &options.launch)?;
+        let plan = self.plan(wait, choices(options)?)?;
         let folder = Folder::create(root, &options.id)?;
         let mut state = self.first_state(&options.id);
-        match self.make_in(&folder, &mut state, options, wait) {
-            Ok(process) => Ok(process),
+        match self.make_in(&folder, &mut state, &plan, options, &mut terminal) {
+            Ok(process) => Ok((process, terminal)),
             Err(error) => {
                 // The first error is the one to tell.
                 let _left_for_delete = cgroup::remove(&state.cgroup).and_then(|()| folder.remove());
@@ -131,25 +140,49 @@ impl Bundle {
         &self,
         folder: &Folder,
         state: &mut State,
+        plan: &Plan,
         options: &Create,
-        wait: bool,
+        terminal: &mut Terminal,
     ) -> Result<Process, Error> {
-        let plan = self.plan(wait)?;
-        let cgroup_path = self.cgroup_path(&options.id);
-        // Before the group is made, so that it is found whatever happens. It
-        // is ours to remove only if nobody lives in it.
-        cgroup::check_free(&cgroup_path)?;
-        state.cgroup = cgroup_path;
-        folder.write(state)?;
-        let cgroup = Cgroup::create(&state.cgroup, &self.container.resources)?;
-        let listener = if wait { Some(listen(folder)?) } else { None };
+        let cgroup = self.cgroup(folder, state)?;
+        folder.keep_config(&self.text)?;
+        let listener = if is_waiting(plan) {
+            Some(listen(folder)?)
+        } else {
+            None
+        };
         file::umask(0);
-        let process = exec::launch(&self.container, &plan, cgroup.dir(), listener)?;
-        let done = self.bring_up(&process, &plan, folder, state, options);
+        let inside = HooksInside {
+            state,
+            hooks: &self.container.hooks,
+        };
+        let group = cgroup.as_ref().map(Cgroup::dir);
+        let process = exec::launch(&self.container, plan, group, listener, &inside)?;
+        let done = self.bring_up(&process, plan, folder, state, options, terminal);
         if done.is_err() {
             process.kill();
         }
         done.map(|()| process)
+    }
+
+    /// The group with its limits; none where an ordinary user may make none and
+    /// wants no limits.
+    fn cgroup(&self, folder: &Folder, state: &mut State) -> Result<Option<Cgroup>, Error> {
+        let path = self.cgroup_path(&state.id);
+        if !cgroup::may_make(&path, &self.container.resources)? {
+            folder.write(state)?;
+            return Ok(None);
+        }
+        // Before the group is made, so that it is found whatever happens. It
+        // is ours to remove only if nobody lives in it.
+        cgroup::check_free(&path)?;
+        state.cgroup = path;
+        folder.write(state)?;
+        let cgroup = Cgroup::create(&state.cgroup, &self.container.resources)?;
+        if let Some((uid, gid)) = self.container.cgroup_owner() {
+            cgroup.delegate(uid, gid)?;
+        }
+        Ok(Some(cgroup))
     }
 
     fn bring_up(
@@ -159,26 +192,29 @@ impl Bundle {
         folder: &Folder,
         state: &mut State,
         options: &Create,
+        terminal: &mut Terminal,
     ) -> Result<(), Error> {
         state.pid = process.pid;
         state.pid_start_time = state::start_time(process.pid).unwrap_or_default();
-        process.attend(&self.container, plan, &mut HookRunner { state })?;
-        folder.write(state)?;
-        if let Some(path) = &options.pid_file {
-            state::replace(path, process.pid.to_string().as_bytes())
-                .map_err(Error::io("write", path.display()))?;
+        if state.cgroup.is_empty() {
+            // By its number alone `delete` finds it, if we come to no end.
+            folder.write(state)?;
         }
-        if options.detach || !is_waiting(plan) {
+        process.attend(&self.container, plan, &mut Attendant { state, terminal })?;
+        folder.write(state)?;
+        write_pid(process, &options.launch)?;
+        if !is_waiting(plan) {
             hooks::run_all("poststart", &state.hooks.poststart, state, Status::Running)?;
         }
         Ok(())
     }
 
-    fn plan(&self, wait: bool) -> Result<Plan, Error> {
+    fn plan(&self, wait: bool, choices: Choices) -> Result<Plan, Error> {
         let facts = Facts {
             bundle: exec::c_path(&self.path)?,
             arch: seccomp::native(),
             wait,
+            choices,
         };
         Ok(Plan::new(&self.container, &facts))
     }
@@ -193,12 +229,72 @@ fn listen(folder: &Folder) -> Result<OwnedFd, Error> {
     socket::listen(path.as_bytes()).map_err(Error::io("listen at", path.to_string_lossy()))
 }
 
-/// Runs the hooks of the stage before the root is entered.
-struct HookRunner<'a> {
+/// Runs the hooks that run in the container's process.
+struct HooksInside<'a> {
     state: &'a State,
+    hooks: &'a Hooks,
 }
 
-impl Attend for HookRunner<'_> {
+impl Inside for HooksInside<'_> {
+    fn run(&self, stage: Stage, pid: i32) -> Result<(), String> {
+        let state = State {
+            pid,
+            ..self.state.clone()
+        };
+        let (list, status) = match stage {
+            Stage::CreateContainer => (&self.hooks.create_container, Status::Creating),
+            Stage::StartContainer => (&self.hooks.start_container, Status::Created),
+        };
+        hooks::run_all(stage.name(), list, &state, status).map_err(|e| e.to_string())
+    }
+}
+
+fn choices(options: &Create) -> Result<Choices, Error> {
+    Ok(Choices {
+        keep_keyring: options.keep_keyring,
+        no_pivot: options.no_pivot,
+        ..preserved(&options.launch)?
+    })
+}
+
+/// The descriptors that the program gets beside 0, 1 and 2: first those that
+/// listen, by the word of whoever called us (sd_listen_fds(3)), then as many
+/// more as were asked for. Each must be there.
+pub(super) fn preserved(launch: &Launch) -> Result<Choices, Error> {
+    let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
+    let ours = number("LISTEN_PID") == Some(std::process::id());
+    let listening = number("LISTEN_FDS").filter(|n| ours && *n <= 1 << 16);
+    let listening = listening.unwrap_or_default();
+    let preserved = listening + launch.preserve_fds;
+    match (3..3 + preserved).find(|fd| !file::is_open(*fd)) {
+        Some(fd) => Err(Error::Usage(format!(
+            "descriptor {fd} is to be preserved, and is not open"
+        ))),
+        None => Ok(Choices {
+            preserved,
+            listening,
+            ..Choices::default()
+        }),
+    }
+}
+
+/// Tells the process's number to whoever asked for it.
+pub(super) fn write_pid(process: &Process, launch: &Launch) -> Result<(), Error> {
+    let Some(path) = &launch.pid_file else {
+        return Ok(());
+    };
+    state::replace(path, process.pid.to_string().as_bytes())
+        .map_err(Error::io("write", path.display()))
+}
+
+/// Runs the hooks of the stage before the root is entered, and takes the
+/// terminal.
+struct Attendant<'a> {
+    state: &'a State,
+    terminal: &'a mut Terminal,
+}
+
+impl Attend for Attendant<'_> {
     fn run_hooks(&mut self, pid: i32) -> Result<(), Error> {
         let state = State {
             pid,
@@ -206,5 +302,9 @@ impl Attend for HookRunner<'_> {
         };
         let list = &state.hooks.create_runtime;
         hooks::run_all("createRuntime", list, &state, Status::Creating)
+    }
+
+    fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error> {
+        self.terminal.take(outer)
     }
 }

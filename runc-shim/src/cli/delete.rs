@@ -17,11 +17,15 @@ pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
     };
     let state = folder.read()?;
     let found = folder.status(&state);
-    if matches!(found, Status::Running | Status::Created) && !force {
+    if !matches!(found, Status::Creating | Status::Stopped) && !force {
         return Err(Error::WrongState {
             found,
             wanted: "stopped",
         });
+    }
+    if state.cgroup.is_empty() {
+        // It has no group to be killed with; its pid namespace goes with it.
+        folder.kill(&state)?;
     }
     cgroup::remove(&state.cgroup)?;
     folder.remove()?;

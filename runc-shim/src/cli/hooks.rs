@@ -7,10 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::query;
 use crate::error::Error;
 use crate::spec::Hook;
-use crate::state::{State, Status};
+use crate::state::{Json, State, Status};
 use crate::sys::{file, process};
 
 /// Runs the hooks of a stage one after another; the first that fails is the
@@ -24,9 +23,11 @@ pub(super) fn run_all(
     if hooks.is_empty() {
         return Ok(());
     }
-    let input = query::state_json(state, status)?;
+    let mut input = Json::compact();
+    state.tell(status, &mut input);
+    let input = input.finish();
     hooks.iter().try_for_each(|hook| {
-        run(hook, &input).map_err(|problem| Error::Hook {
+        run(hook, input.as_bytes()).map_err(|problem| Error::Hook {
             stage,
             path: hook.path.clone(),
             problem,

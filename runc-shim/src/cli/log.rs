@@ -3,17 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 
-use serde::Serialize;
-
 use super::{Invocation, LogFormat};
-use crate::state::now;
-
-#[derive(Serialize)]
-struct Line<'a> {
-    level: &'a str,
-    msg: &'a str,
-    time: &'a str,
-}
+use crate::state::{Json, now};
 
 /// Tells an error: one line on standard error, and one in the log.
 pub(super) fn tell(invocation: Option<&Invocation>, message: &str) {
@@ -25,20 +16,23 @@ pub(super) fn tell(invocation: Option<&Invocation>, message: &str) {
     };
     let time = now();
     let line = match invocation.log_format {
-        LogFormat::Text => Ok(format!("time=\"{time}\" level=error msg={message:?}\n")),
-        LogFormat::Json => serde_json::to_string(&Line {
-            level: "error",
-            msg: message,
-            time: &time,
-        })
-        .map(|line| line + "\n"),
+        LogFormat::Text => format!("time=\"{time}\" level=error msg={message:?}\n"),
+        LogFormat::Json => json_line(message, &time),
     };
-    let written = line.map_err(io::Error::from).and_then(|line| {
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(line.as_bytes())
-    });
+    let log = OpenOptions::new().create(true).append(true).open(path);
+    let written = log.and_then(|mut log| log.write_all(line.as_bytes()));
     if let Err(error) = written {
         let text = format!("runc-shim: write {}: {error}\n", path.display());
         let _nobody_listens = io::stderr().write_all(text.as_bytes());
     }
+}
+
+fn json_line(message: &str, time: &str) -> String {
+    let mut json = Json::compact();
+    json.object(|json| {
+        json.field("level").string("error");
+        json.field("msg").string(message);
+        json.field("time").string(time);
+    });
+    json.finish() + "\n"
 }

@@ -1,17 +1,26 @@
 //! runc's command line: `runc-shim [global options] COMMAND [options] ID`.
 
 mod args;
+mod command;
 mod create;
 mod delete;
+mod events;
+mod exec;
+mod features;
+mod foreground;
 mod hooks;
 mod log;
 mod own_file;
+mod processes;
 mod query;
 mod signals;
+mod template;
+mod terminal;
+mod update;
 
 use std::ffi::OsString;
 
-pub use args::{Command, Invocation, LogFormat};
+pub use command::{Command, Create, Exec, Invocation, Launch, Limits, LogFormat};
 
 use crate::error::Error;
 
@@ -40,7 +49,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
                 None => format!("{command}: {error}"),
             };
             log::tell(Some(&invocation), &message);
-            ExitCode(1)
+            // runc's, so that a program that could not be run is told from one
+            // that ran and failed.
+            let code = if command == "exec" { 255 } else { 1 };
+            ExitCode(code)
         }
     }
 }
@@ -54,6 +66,19 @@ fn run(invocation: &Invocation) -> Result<ExitCode, Error> {
         Command::State { id } => query::state(root, id),
         Command::Kill { id, signal, all } => signals::kill(root, id, *signal, *all),
         Command::Delete { id, force } => delete::delete(root, id, *force),
+        Command::Exec(options) => exec::exec(root, options),
+        Command::List { json, quiet } => query::list(root, *json, *quiet),
+        Command::Ps { id, json, args } => processes::ps(root, id, *json, args),
+        Command::Pause { id } => processes::hold(root, id, true),
+        Command::Resume { id } => processes::hold(root, id, false),
+        Command::Update { id, limits } => update::update(root, id, limits),
+        Command::Events {
+            id,
+            stats,
+            interval,
+        } => events::events(root, id, *stats, *interval),
+        Command::Spec { bundle, rootless } => template::write(bundle, *rootless),
+        Command::Features => features::features(),
         Command::Version => query::version(),
         Command::Help => query::help(),
     }

@@ -1,14 +1,12 @@
-//! `kill`, and signals that are passed on while `run` is attached.
+//! `kill`, and the names of signals.
 
 use std::path::Path;
 
 use super::Outcome;
 use crate::cgroup;
 use crate::error::Error;
-use crate::exec::Process;
 use crate::state::{Folder, Status, start_time};
-use crate::sys::process::{self, End};
-use crate::sys::signal;
+use crate::sys::process;
 use std::os::fd::AsFd;
 
 const NAMES: [(&str, i32); 31] = [
@@ -79,54 +77,17 @@ pub(super) fn kill(root: &Path, id: &str, signal: i32, all: bool) -> Outcome {
         cgroup::signal(&state.cgroup, signal)?;
         return Ok(None);
     }
-    if !matches!(found, Status::Running | Status::Created) {
-        return Err(Error::WrongState {
-            found,
-            wanted: "created or running",
-        });
+    if matches!(found, Status::Creating | Status::Stopped) {
+        return Err(Error::NotRunning(found));
     }
     // The number may come to mean another process between our look and the
     // signal, but a descriptor may not: so the look comes after it.
     let pidfd = process::open_pid(state.pid).map_err(Error::io("open process", state.pid))?;
     if start_time(state.pid) != Some(state.pid_start_time) {
-        return Err(Error::WrongState {
-            found: Status::Stopped,
-            wanted: "created or running",
-        });
+        return Err(Error::NotRunning(Status::Stopped));
     }
     process::send_signal(pidfd.as_fd(), signal).map_err(Error::io("signal process", state.pid))?;
     Ok(None)
-}
-
-/// Keeps signals until [`forward_until_end`] takes them, so that none is lost.
-pub(super) fn hold() -> Result<(), Error> {
-    signal::block_all().map_err(Error::io("block", "signals"))
-}
-
-/// Passes every signal on to the container's first process until its end.
-pub(super) fn forward_until_end(process: &Process) -> Result<End, Error> {
-    loop {
-        let signal = match signal::next() {
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-            other => other.map_err(Error::io("wait for", "signals"))?,
-        };
-        if signal == libc::SIGCHLD {
-            if process
-                .has_ended()
-                .map_err(Error::io("look at", "the process"))?
-            {
-                return process.wait().map_err(Error::io("wait for", "the process"));
-            }
-            continue;
-        }
-        match process.signal(signal) {
-            // Its end is about to be told.
-            Err(e) if e.raw_os_error() != Some(libc::ESRCH) => {
-                return Err(Error::io("signal", "the process")(e));
-            }
-            _ => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! socket that closes at exec.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::sys::{process, socket};
@@ -19,6 +19,8 @@ pub(super) enum Message {
     Executing,
     /// A process in between has made the container's first process.
     Made(i32),
+    /// The outer side of its terminal comes along.
+    Terminal,
     /// A step failed.
     Failed(Failed),
 }
@@ -49,6 +51,7 @@ impl Message {
             Self::Ready => number(b'r', 0),
             Self::Executing => number(b'x', 0),
             Self::Made(pid) => number(b'm', i64::from(*pid)),
+            Self::Terminal => number(b't', 0),
             Self::Failed(failed) => {
                 let mut record = number(b'f', i64::from(failed.errno));
                 record.extend(failed.step.bytes());
@@ -68,6 +71,7 @@ impl Message {
             b'w' => Self::Waiting(usize::try_from(number).ok()?),
             b'r' => Self::Ready,
             b'x' => Self::Executing,
+            b't' => Self::Terminal,
             b'm' => Self::Made(i32::try_from(number).ok()?),
             b'f' => {
                 let mut texts = rest.splitn(2, |b| *b == 0);
@@ -90,21 +94,37 @@ impl Message {
         socket::send(socket, &self.encode())
     }
 
-    /// Waits for the next one; `None`: the other side has closed.
+    /// Sends it with a descriptor.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn send_with(
+        &self,
+        socket: BorrowedFd<'_>,
+        descriptor: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        socket::send_with(socket, &self.encode(), descriptor)
+    }
+
+    /// Waits for the next one, and what descriptor comes along; `None`: the
+    /// other side has closed.
     ///
     /// # Errors
     /// The kernel's; a record that is none of ours is `EPROTO`, none within
     /// `limit` is `ETIMEDOUT`.
-    pub(super) fn receive(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<Option<Self>> {
+    pub(super) fn receive(
+        socket: BorrowedFd<'_>,
+        limit: Duration,
+    ) -> io::Result<Option<(Self, Option<OwnedFd>)>> {
         let deadline = Instant::now() + limit;
         if !process::poll_until(socket, libc::POLLIN, deadline)? {
             return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT));
         }
         let mut buffer = [0; MAX];
-        match socket::receive(socket, &mut buffer)? {
-            [] => Ok(None),
-            record => match Self::decode(record) {
-                Some(message) => Ok(Some(message)),
+        match socket::receive_with(socket, &mut buffer)? {
+            ([], _) => Ok(None),
+            (record, descriptor) => match Self::decode(record) {
+                Some(message) => Ok(Some((message, descriptor))),
                 None => Err(io::Error::from_raw_os_error(libc::EPROTO)),
             },
         }
@@ -125,7 +145,10 @@ mod tests {
         assert_eq!(error.raw_os_error(), Some(libc::ETIMEDOUT));
         Message::Ready.send(theirs.as_fd()).unwrap();
         drop(theirs);
-        let next = || Message::receive(ours.as_fd(), limit).unwrap();
+        let next = || {
+            let received = Message::receive(ours.as_fd(), limit).unwrap();
+            received.map(|(message, _)| message)
+        };
         assert_eq!((next(), next()), (Some(Message::Ready), None));
     }
 
@@ -141,6 +164,7 @@ mod tests {
             Message::Ready,
             Message::Executing,
             Message::Made(4711),
+            Message::Terminal,
             Message::Failed(failed),
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));

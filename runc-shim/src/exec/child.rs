@@ -10,12 +10,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::channel::{Failed, Message};
+use super::entry::Entrance;
+use super::idmap::Mapped;
 use super::tree::Tree;
-use super::{identity, mounts, nodes};
-use crate::plan::{Plan, Step};
+use super::{cover, identity, mounts, nodes, terminal};
+use crate::plan::{Plan, Stage, Step};
 use crate::sys::mount::{self, Change, Propagation};
 use crate::sys::process::StringList;
-use crate::sys::{file, namespace, process, signal, socket};
+use crate::sys::{file, namespace, process, scheduling, signal, socket};
 
 /// Why a step failed.
 #[derive(Debug)]
@@ -57,6 +59,8 @@ pub(super) struct Child<'a> {
     channel: OwnedFd,
     /// Where `start` connects.
     listener: Option<OwnedFd>,
+    /// Of a container that is entered, until [`Step::JoinContainer`].
+    entrance: Option<Entrance>,
     /// The container's root, from [`Step::TakeRoot`] on.
     tree: Option<Tree>,
     /// Mounts that become read-only later, by their place in the configuration.
@@ -66,19 +70,49 @@ pub(super) struct Child<'a> {
     environment: Option<StringList>,
     /// What hides folders: the first tmpfs that did.
     mask: Option<OwnedFd>,
+    /// Mounts that the runtime has made.
+    mapped: Mapped,
+    /// Runs the hooks of [`Step::RunInside`].
+    inside: &'a dyn Inside,
+}
+
+/// Runs hooks in the container's process.
+pub trait Inside {
+    /// Those of a stage. `pid` is the container's process as it sees itself.
+    ///
+    /// # Errors
+    /// Which hook failed, and how.
+    fn run(&self, stage: Stage, pid: i32) -> Result<(), String>;
 }
 
 impl<'a> Child<'a> {
-    pub(super) fn new(plan: &'a Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> Self {
+    pub(super) fn new(
+        plan: &'a Plan,
+        channel: OwnedFd,
+        listener: Option<OwnedFd>,
+        mapped: Mapped,
+        inside: &'a dyn Inside,
+    ) -> Self {
         Self {
+            mapped,
+            inside,
             plan,
             channel,
             listener,
+            entrance: None,
             tree: None,
             kept: Vec::new(),
             program: 0,
             environment: None,
             mask: None,
+        }
+    }
+
+    /// With a container to enter.
+    pub(super) fn entering(self, entrance: Entrance) -> Self {
+        Self {
+            entrance: Some(entrance),
+            ..self
         }
     }
 
@@ -91,8 +125,15 @@ impl<'a> Child<'a> {
             Some(self.channel.as_fd()),
             self.listener.as_ref().map(AsFd::as_fd),
         ];
-        let ours: Vec<_> = ours.into_iter().flatten().collect();
-        if let Err(error) = file::close_all_but(&ours) {
+        let mapped = self.mapped.0.iter().map(|(_, mount)| mount.as_fd());
+        let entrance = self.entrance.as_ref().map(Entrance::descriptors);
+        let ours: Vec<_> = ours
+            .into_iter()
+            .flatten()
+            .chain(mapped)
+            .chain(entrance.into_iter().flatten())
+            .collect();
+        if let Err(error) = file::close_all_but(3 + plan.preserved, &ours) {
             self.tell(&Step::ResetSignals, &error.into());
             process::exit_now(1)
         }
@@ -113,12 +154,21 @@ impl<'a> Child<'a> {
             errno: failure.error.raw_os_error().unwrap_or(libc::EIO),
             detail: failure.detail.clone(),
         };
-        let _the_end_says_it_too = Message::Failed(failed).send(self.channel.as_fd());
+        let listens = self.entrance.as_ref().map(|entrance| &entrance.news);
+        let channel = listens.unwrap_or(&self.channel).as_fd();
+        let _the_end_says_it_too = Message::Failed(failed).send(channel);
     }
 
     fn carry_out(&mut self, index: usize, step: &Step) -> Done {
         match step {
             Step::AwaitMappings | Step::RunHooks => self.await_parent(index),
+            Step::RunInside(stage) => self.run_inside(*stage),
+            Step::OpenRoot(path) => {
+                let flags = libc::O_PATH | libc::O_DIRECTORY;
+                self.tree = Some(Tree::new(file::openat(None, path, flags, 0)?));
+                Ok(())
+            }
+            Step::ChangeRoot => self.change_root(),
             Step::BecomeNamespaceRoot => identity::become_namespace_root(),
             Step::NewCgroupNamespace => done(namespace::unshare(u64::from(
                 libc::CLONE_NEWCGROUP.unsigned_abs(),
@@ -132,6 +182,13 @@ impl<'a> Child<'a> {
             }
             Step::SetLimit(l) => done(process::set_limit(0, l.resource, l.soft, l.hard)),
             Step::SetSysctl(sysctl) => write_proc(&sysctl.path, sysctl.value.as_bytes()),
+            Step::Schedule(s) => done(scheduling::schedule(0, s)),
+            Step::SetIoPriority(priority) => done(scheduling::set_io_priority(0, *priority)),
+            Step::SetAffinity(processors) => done(scheduling::set_affinity(processors)),
+            Step::SetMemoryPolicy(policy) => done(scheduling::set_memory_policy(policy)),
+            Step::SetPersonality(domain) => done(scheduling::set_personality(*domain)),
+            Step::RequireSelinux => identity::require_selinux(),
+            Step::SetSelinux(label) => write_proc(c"/proc/self/attr/exec", label.to_bytes()),
             Step::CutPropagation => done(mount::set_propagation(c"/", Propagation::Slave, true)),
             Step::PartRoot(path) => mounts::part_root(path),
             Step::TakeRoot(path) => {
@@ -143,7 +200,8 @@ impl<'a> Child<'a> {
                 mount,
                 read_only_later,
             } => {
-                let kept = mounts::mount(self.tree()?, mount, *read_only_later)?;
+                let made = self.mapped.take(*index);
+                let kept = mounts::mount(self.tree()?, mount, *read_only_later, made)?;
                 self.kept.extend(kept.map(|fd| (*index, fd)));
                 Ok(())
             }
@@ -154,11 +212,25 @@ impl<'a> Child<'a> {
                 let _missing = self.tree()?.make_folders(path);
                 Ok(())
             }
+            Step::OpenTerminal { console, size, uid } => {
+                if self.tree.is_none() {
+                    // Entered, not made: the root is the container's already.
+                    self.tree = Some(Tree::at_root()?);
+                }
+                terminal::open(self.tree()?, *console, *size, *uid, self.channel.as_fd())
+            }
+            Step::GivePipes(uid) => terminal::give_pipes(*uid),
+            Step::JoinContainer => self.join_container(),
             Step::ProtectPath(path) => mounts::protect(self.tree()?, path),
             Step::MaskPath(path) => self.mask(path),
             Step::SealMount { index, .. } => self.seal(*index),
             Step::SealRoot => mounts::read_only(self.tree()?.root()),
             Step::Pivot => self.pivot(),
+            Step::CoverRoot => {
+                cover::cover_root(self.tree()?)?;
+                self.forget_set_up();
+                Ok(())
+            }
             Step::SetPropagation { how, recursive } => {
                 done(mount::set_propagation(c"/", *how, *recursive))
             }
@@ -196,6 +268,20 @@ impl<'a> Child<'a> {
         }
     }
 
+    /// What went wrong is told by the hook's own line, with no word of the
+    /// kernel's.
+    fn run_inside(&self, stage: Stage) -> Done {
+        let done = self.inside.run(stage, process::own_id());
+        done.map_err(|problem| Failure::own(0, &problem))
+    }
+
+    fn change_root(&mut self) -> Done {
+        file::fchdir(self.tree()?.root())?;
+        process::change_root_to_cwd()?;
+        self.tree = None;
+        Ok(())
+    }
+
     fn mask(&mut self, path: &CStr) -> Done {
         let tree = self
             .tree
@@ -227,10 +313,25 @@ impl<'a> Child<'a> {
         mount::change(old.as_fd(), slave, true)?;
         mount::detach_cwd()?;
         file::chdir(c"/")?;
-        // Descriptors of the set-up that no later step needs.
+        self.forget_set_up();
+        Ok(())
+    }
+
+    /// Closes descriptors of the set-up that no later step needs.
+    fn forget_set_up(&mut self) {
         self.tree = None;
         self.kept.clear();
         self.mask = None;
+    }
+
+    /// Returns in another process, which the container may see.
+    fn join_container(&mut self) -> Done {
+        let entrance = self
+            .entrance
+            .as_ref()
+            .ok_or_else(|| Failure::own(libc::EINVAL, "there is none to enter"))?;
+        entrance.join()?;
+        self.entrance = None;
         Ok(())
     }
 
@@ -274,10 +375,11 @@ impl<'a> Child<'a> {
     }
 
     /// Everything that a seccomp filter might forbid and that can be done
-    /// before it; nothing but 0, 1 and 2 gets into the program.
+    /// before it; nothing but 0, 1, 2 and what is to be preserved gets into the
+    /// program.
     fn reset(&mut self) -> Done {
         signal::reset()?;
-        file::close_on_exec_from(3)?;
+        file::close_on_exec_from(3 + self.plan.preserved)?;
         Message::Executing.send(self.channel.as_fd())?;
         Ok(())
     }

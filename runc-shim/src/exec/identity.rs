@@ -66,6 +66,14 @@ pub(super) fn set_apparmor(profile: &CStr) -> Done {
     })
 }
 
+/// Where the kernel shows SELinux, if it was not left out or switched off.
+pub(super) fn require_selinux() -> Done {
+    let folder = crate::sys::file::openat(None, c"/sys/fs/selinux", libc::O_PATH, 0);
+    folder
+        .map(|_| ())
+        .map_err(|_| Failure::own(libc::ENOTSUP, "the kernel has no SELinux, or it is off"))
+}
+
 /// The home of this user in the container's `/etc/passwd`, else `/`.
 pub(super) fn home(uid: u32) -> Vec<u8> {
     let uid = uid.to_string();

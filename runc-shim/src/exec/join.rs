@@ -34,13 +34,6 @@ impl Joined {
             .map(Self)
     }
 
-    /// A pid namespace holds only the children of who joins it, and new
-    /// namespaces must belong to the user namespace that was joined.
-    pub(super) fn needs_process_between(&self) -> bool {
-        let kinds = [NamespaceKind::User, NamespaceKind::Pid];
-        self.0.iter().any(|(kind, ..)| kinds.contains(kind))
-    }
-
     /// Joins them all: first what we may join as who we are, then the user
     /// namespace, then what we may join only in it.
     pub(super) fn join(self) -> Result<(), (CString, io::Error)> {

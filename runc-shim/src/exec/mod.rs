@@ -1,16 +1,23 @@
 //! Carries a plan out: the parent's side. The child's side is in the modules.
 //!
 //! One clone3(2) makes the process in all its new namespaces and its cgroup.
-//! Only where a user or pid namespace is joined by path, a process goes in
-//! between, which joins and then makes the container's process as its sibling.
+//! Only where a user or pid namespace is joined by path, or a time namespace is
+//! asked for, a process goes in between, which joins or makes it and then makes
+//! the container's process as its sibling.
 
 mod channel;
 mod child;
+mod copy;
+mod cover;
+mod entry;
+mod id_maps;
 mod identity;
+mod idmap;
 mod join;
 mod mounts;
 mod nodes;
 mod proc_guard;
+mod terminal;
 mod tree;
 
 use std::ffi::CString;
@@ -21,13 +28,18 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::plan::{Plan, Step};
-use crate::spec::{Container, IdMapping, NamespaceKind, Namespaces};
+use crate::spec::{Container, NamespaceKind, Namespaces};
 use crate::sys::clone::{self, Side, clone};
 use crate::sys::process::{self, End};
-use crate::sys::socket;
+use crate::sys::{namespace, scheduling, socket};
+
+pub use entry::{Target, enter};
 
 use channel::{Failed, Message};
+pub use child::Inside;
+
 use child::Child;
+use idmap::Mapped;
 use join::Joined;
 
 /// How long the container's process may be silent: from its birth to its
@@ -56,38 +68,59 @@ pub trait Attend {
     /// # Errors
     /// What a hook's failure is told as; the container is then not made.
     fn run_hooks(&mut self, pid: i32) -> Result<(), Error>;
+
+    /// Takes the outer side of [`Step::OpenTerminal`].
+    ///
+    /// # Errors
+    /// It cannot be passed on; the process is then not made.
+    fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error>;
 }
 
 /// Makes the container's first process, which begins to carry out the plan.
-/// `listener` is where [`Step::WaitForStart`] waits.
+/// Without a cgroup it stays in the caller's. `listener` is where
+/// [`Step::WaitForStart`] waits, `inside` who runs the hooks
+/// of [`Step::RunInside`], in that process.
 ///
 /// # Errors
 /// The process cannot be made.
 pub fn launch(
     container: &Container,
     plan: &Plan,
-    cgroup: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
     listener: Option<OwnedFd>,
+    inside: &dyn Inside,
 ) -> Result<Process, Error> {
     let namespaces = &container.namespaces;
+    let mapped = Mapped::make(plan)?;
     let joined = Joined::open(namespaces)?;
-    let (ours, theirs) = socket::pair().map_err(Error::io("make", "a socket pair"))?;
-    // Made by unshare(2) later: see the step.
-    let flags = namespaces.new_flags() & !NamespaceKind::Cgroup.flag();
-    let between = joined.needs_process_between();
+    let pair = || socket::pair().map_err(Error::io("make", "a socket pair"));
+    let (ours, theirs) = pair()?;
+    // Made by unshare(2): see the step, and `go_between`.
+    let later = NamespaceKind::Cgroup.flag() | NamespaceKind::Time.flag();
+    let flags = namespaces.new_flags() & !later;
+    // The process between has a socket of its own: what it says must not mix
+    // with the first words of the process that it makes.
+    let between = needs_process_between(namespaces).then(pair).transpose()?;
     let options = clone::Options {
-        namespaces: if between { 0 } else { flags },
-        cgroup: Some(cgroup),
+        namespaces: if between.is_some() { 0 } else { flags },
+        cgroup,
         sibling: false,
     };
     match clone(&options).map_err(Error::io("make", "the container's process"))? {
         Side::Child => {
             drop(ours);
-            join_or_tell(joined, theirs.as_fd());
-            if between {
-                go_between(flags, plan, theirs, listener);
+            let Some((_, news)) = between else {
+                join_or_tell(joined, theirs.as_fd());
+                Child::new(plan, theirs, listener, mapped, inside).run()
+            };
+            join_or_tell(joined, news.as_fd());
+            if namespaces.is_new(NamespaceKind::Time)
+                && let Err(error) = new_time_namespace(&namespaces.time_offsets)
+            {
+                end_with("make the time namespace", &error, news.as_fd());
             }
-            Child::new(plan, theirs, listener).run()
+            go_between(flags, news.as_fd());
+            Child::new(plan, theirs, listener, mapped, inside).run()
         }
         Side::Parent { pid, pidfd } => {
             drop(theirs);
@@ -97,10 +130,12 @@ pub fn launch(
                 pidfd,
                 channel: ours,
             };
-            if between {
-                process.follow()
-            } else {
-                Ok(process)
+            match between {
+                Some((news, told)) => {
+                    drop(told);
+                    process.follow(news.as_fd())
+                }
+                None => Ok(process),
             }
         }
     }
@@ -120,38 +155,59 @@ fn join_or_tell(joined: Joined, channel: BorrowedFd<'_>) {
 }
 
 /// In the process between: makes the container's process as a child of the
-/// runtime, in the namespaces that were joined, and ends.
-fn go_between(flags: u64, plan: &Plan, channel: OwnedFd, listener: Option<OwnedFd>) -> ! {
+/// runtime, in the namespaces that were joined, tells its number and ends.
+/// Returns in the container's process.
+fn go_between(flags: u64, news: BorrowedFd<'_>) {
     let options = clone::Options {
         namespaces: flags,
         cgroup: None,
         sibling: true,
     };
     match clone(&options) {
-        Ok(Side::Child) => Child::new(plan, channel, listener).run(),
+        Ok(Side::Child) => {}
         Ok(Side::Parent { pid, .. }) => {
-            let told = Message::Made(pid).send(channel.as_fd());
+            let told = Message::Made(pid).send(news);
             process::exit_now(i32::from(told.is_err()))
         }
-        Err(error) => {
-            let failed = Failed {
-                step: "make the process in the joined namespaces".to_owned(),
-                errno: error.raw_os_error().unwrap_or(libc::EIO),
-                detail: String::new(),
-            };
-            let _the_end_says_it_too = Message::Failed(failed).send(channel.as_fd());
-            process::exit_now(1)
-        }
+        Err(error) => end_with("make the process in the joined namespaces", &error, news),
     }
+}
+
+fn end_with(step: &str, error: &io::Error, news: BorrowedFd<'_>) -> ! {
+    let failed = Failed {
+        step: step.to_owned(),
+        errno: error.raw_os_error().unwrap_or(libc::EIO),
+        detail: String::new(),
+    };
+    let _the_end_says_it_too = Message::Failed(failed).send(news);
+    process::exit_now(1)
+}
+
+/// time_namespaces(7): it is for the children of who makes it, and its offsets
+/// must be set before there is one.
+fn new_time_namespace(offsets: &str) -> io::Result<()> {
+    namespace::unshare(NamespaceKind::Time.flag())?;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    fs::write("/proc/self/timens_offsets", offsets)
+}
+
+/// A pid or time namespace holds only the children of who joins it, or makes
+/// it, and new namespaces must belong to the user namespace that was joined.
+fn needs_process_between(namespaces: &Namespaces) -> bool {
+    let kinds = [NamespaceKind::User, NamespaceKind::Pid];
+    namespaces.has(NamespaceKind::Time)
+        || namespaces.joined().any(|(kind, _)| kinds.contains(&kind))
 }
 
 impl Process {
     /// From the process between to the one that it has made.
-    fn follow(self) -> Result<Self, Error> {
-        let message = hear(self.channel.as_fd(), SILENT_AT_MOST).inspect_err(|_| self.kill())?;
+    fn follow(self, news: BorrowedFd<'_>) -> Result<Self, Error> {
+        let message = hear(news, SILENT_AT_MOST).inspect_err(|_| self.kill())?;
         let end = process::wait(self.pidfd.as_fd())
             .map_err(Error::io("wait for", "the process in between"))?;
-        match message {
+        match message.map(|(message, _)| message) {
             Some(Message::Made(pid)) => {
                 let pidfd = process::open_pid(pid).map_err(Error::io("open", "the process"))?;
                 Ok(Self { pid, pidfd, ..self })
@@ -192,21 +248,27 @@ impl Process {
         let channel = self.channel.as_fd();
         let mut executing = false;
         loop {
-            match hear(channel, limit)? {
-                Some(Message::Waiting(step)) => {
+            let Some((message, descriptor)) = hear(channel, limit)? else {
+                // The socket closed by the exec.
+                return if executing { Ok(()) } else { Err(self.died()) };
+            };
+            match message {
+                Message::Waiting(step) => {
                     match plan.steps.get(step) {
                         Some(Step::AwaitMappings) => self.prepare(container)?,
                         _ => attendant.run_hooks(self.pid)?,
                     }
                     socket::send(channel, b"g").map_err(Error::io("release", "the process"))?;
                 }
-                Some(Message::Ready) => return Ok(()),
-                Some(Message::Executing) => executing = true,
-                Some(Message::Failed(failed)) => return Err(step_error(failed)),
-                Some(Message::Made(_)) => {}
-                // The socket closed by the exec.
-                None if executing => return Ok(()),
-                None => return Err(self.died()),
+                Message::Terminal => {
+                    if let Some(outer) = descriptor {
+                        attendant.take_terminal(outer)?;
+                    }
+                }
+                Message::Ready => return Ok(()),
+                Message::Executing => executing = true,
+                Message::Failed(failed) => return Err(step_error(failed)),
+                Message::Made(_) => {}
             }
         }
     }
@@ -223,11 +285,20 @@ impl Process {
     /// joined has its maps.
     fn prepare(&self, container: &Container) -> Result<(), Error> {
         if container.namespaces.is_new(NamespaceKind::User) {
-            write_maps(self.pid, &container.namespaces)?;
+            let namespaces = &container.namespaces;
+            id_maps::write(self.pid, &namespaces.uid_mappings, &namespaces.gid_mappings)?;
         }
         if let Some(score) = container.process.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.pid);
             fs::write(&path, score.to_string()).map_err(Error::io("write", &path))?;
+        }
+        if let Some(scheduling) = &container.process.scheduler {
+            scheduling::schedule(self.pid, scheduling)
+                .map_err(Error::io("set the scheduler of", "the process"))?;
+        }
+        if let Some(priority) = container.process.io_priority {
+            scheduling::set_io_priority(self.pid, priority)
+                .map_err(Error::io("set the io priority of", "the process"))?;
         }
         for limit in &container.process.rlimits {
             process::set_limit(self.pid, limit.resource, limit.soft, limit.hard)
@@ -254,12 +325,10 @@ impl Process {
         process::send_signal(self.pidfd.as_fd(), signal)
     }
 
-    /// Whether it has ended: its descriptor is readable then.
-    ///
-    /// # Errors
-    /// The kernel's.
-    pub fn has_ended(&self) -> io::Result<bool> {
-        process::poll(self.pidfd.as_fd(), libc::POLLIN, Some(0))
+    /// Readable at its end.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// Waits for the end.
@@ -272,7 +341,10 @@ impl Process {
 }
 
 /// The next message of the container's process.
-fn hear(channel: BorrowedFd<'_>, limit: Duration) -> Result<Option<Message>, Error> {
+fn hear(
+    channel: BorrowedFd<'_>,
+    limit: Duration,
+) -> Result<Option<(Message, Option<OwnedFd>)>, Error> {
     Message::receive(channel, limit).map_err(Error::io("hear from", "the container's process"))
 }
 
@@ -293,7 +365,7 @@ pub fn release(socket_path: &[u8]) -> Result<(), Error> {
         socket::connect(socket_path).map_err(Error::io("reach", "the container's process"))?;
     let mut executing = false;
     loop {
-        match hear(socket.as_fd(), SILENT_AT_MOST)? {
+        match hear(socket.as_fd(), SILENT_AT_MOST)?.map(|(message, _)| message) {
             Some(Message::Executing) => executing = true,
             Some(Message::Failed(failed)) => return Err(step_error(failed)),
             Some(_) => {}
@@ -309,29 +381,14 @@ pub fn release(socket_path: &[u8]) -> Result<(), Error> {
 }
 
 fn step_error(failed: Failed) -> Error {
+    if failed.errno == 0 {
+        return Error::Inside(failed.detail);
+    }
     Error::Step {
         step: failed.step,
         detail: failed.detail,
         source: io::Error::from_raw_os_error(failed.errno),
     }
-}
-
-/// user_namespaces(7): a map is written once, by one write.
-fn write_maps(pid: i32, namespaces: &Namespaces) -> Result<(), Error> {
-    let maps = [
-        ("uid_map", &namespaces.uid_mappings),
-        ("gid_map", &namespaces.gid_mappings),
-    ];
-    for (file, mappings) in maps {
-        let path = format!("/proc/{pid}/{file}");
-        fs::write(&path, map_text(mappings)).map_err(Error::io("write", &path))?;
-    }
-    Ok(())
-}
-
-fn map_text(mappings: &[IdMapping]) -> String {
-    let line = |m: &IdMapping| format!("{} {} {}\n", m.container, m.host, m.size);
-    mappings.iter().map(line).collect()
 }
 
 /// A path as the kernel takes it.

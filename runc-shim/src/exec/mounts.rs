@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::child::{Done, Failure};
+use super::copy;
 use super::proc_guard::{self, Guest};
 use super::tree::{Place, Tree, Want};
 use crate::spec::{Mount, MountKind, MountOption};
@@ -53,7 +54,7 @@ fn mount_point_of(table: &[u8], path: &[u8]) -> Option<CString> {
 }
 
 /// `\040` and its like, by which the kernel writes spaces.
-fn unescape(text: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {
@@ -70,10 +71,13 @@ fn unescape(text: &[u8]) -> Vec<u8> {
 }
 
 /// Mounts, and returns the mount where it has to become read-only later.
+///
+/// `made` is a bind that the runtime has made.
 pub(super) fn mount(
     tree: &Tree,
     wanted: &Mount,
     read_only_later: bool,
+    made: Option<OwnedFd>,
 ) -> Result<Option<OwnedFd>, Failure> {
     let attributes = if read_only_later {
         wanted.attributes.0 & !attr::RDONLY
@@ -81,7 +85,7 @@ pub(super) fn mount(
         wanted.attributes.0
     };
     let mounted = match &wanted.kind {
-        MountKind::Bind { source, recursive } => bind(tree, wanted, source, *recursive)?,
+        MountKind::Bind { source, recursive } => bind(tree, wanted, source, *recursive, made)?,
         MountKind::Cgroup => cgroups(tree, wanted, attributes)?,
         MountKind::Filesystem {
             fstype,
@@ -93,6 +97,7 @@ pub(super) fn mount(
                 source,
                 options,
                 attributes,
+                copy_up: wanted.copy_up,
             };
             fs.mount_on(tree, &wanted.destination)?
         }
@@ -127,9 +132,19 @@ fn place(tree: &Tree, path: &CStr, want: Want, what: Guest) -> Result<Place, Fai
     Ok(place)
 }
 
-fn bind(tree: &Tree, wanted: &Mount, source: &CStr, recursive: bool) -> Result<OwnedFd, Failure> {
-    let copy =
-        mount::clone_tree(None, source, recursive).map_err(Failure::in_part("the source"))?;
+fn bind(
+    tree: &Tree,
+    wanted: &Mount,
+    source: &CStr,
+    recursive: bool,
+    made: Option<OwnedFd>,
+) -> Result<OwnedFd, Failure> {
+    let copy = match made {
+        Some(made) => made,
+        None => {
+            mount::clone_tree(None, source, recursive).map_err(Failure::in_part("the source"))?
+        }
+    };
     let source = file::stat(copy.as_fd())?;
     let is_dir = source.is_dir();
     let root_of_proc =
@@ -167,6 +182,7 @@ fn cgroups(tree: &Tree, wanted: &Mount, attributes: u64) -> Result<OwnedFd, Fail
         source: c"cgroup",
         options: &[],
         attributes,
+        copy_up: false,
     };
     fs.mount_on(tree, &wanted.destination)
 }
@@ -177,6 +193,7 @@ struct Filesystem<'a> {
     source: &'a CStr,
     options: &'a [MountOption],
     attributes: u64,
+    copy_up: bool,
 }
 
 impl Filesystem<'_> {
@@ -190,21 +207,32 @@ impl Filesystem<'_> {
         // fsconfig(2) takes values of up to 255 bytes.
         let long = |o: &MountOption| o.value.as_ref().is_some_and(|v| v.count_bytes() > 255);
         if self.options.iter().any(long) {
-            return self.mount_in_one(tree, destination, place.fd.as_fd());
+            let mounted = self.mount_in_one(tree, destination, place.fd.as_fd())?;
+            self.fill(&place, mounted.as_fd())?;
+            return Ok(mounted);
         }
         let fs = mount::open_filesystem(self.fstype)
             .map_err(Failure::in_part("the kernel knows no such filesystem"))?;
         self.configure(fs.as_fd(), &place)
             .and_then(|()| mount::create_mount(fs.as_fd(), self.attributes))
-            .and_then(|mounted| {
-                mount::attach(mounted.as_fd(), place.fd.as_fd())?;
-                Ok(mounted)
-            })
             .map_err(|error| {
                 let mut buffer = [0; 256];
                 let detail = mount::explain(fs.as_fd(), &mut buffer).unwrap_or_default();
                 Failure::in_part(detail)(error)
             })
+            .and_then(|mounted| {
+                self.fill(&place, mounted.as_fd())?;
+                mount::attach(mounted.as_fd(), place.fd.as_fd())?;
+                Ok(mounted)
+            })
+    }
+
+    /// Copies what it covers into it, where that is wanted.
+    fn fill(&self, place: &Place, mounted: BorrowedFd<'_>) -> Done {
+        if !self.copy_up || !place.existed {
+            return Ok(());
+        }
+        copy::folder(place.fd.as_fd(), mounted).map_err(Failure::in_part("copying what it covers"))
     }
 
     fn configure(&self, fs: BorrowedFd<'_>, place: &Place) -> io::Result<()> {

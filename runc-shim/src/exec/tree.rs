@@ -39,6 +39,11 @@ impl Tree {
         Self { root }
     }
 
+    /// The root that this process has.
+    pub(super) fn at_root() -> io::Result<Self> {
+        file::openat(None, c"/", O_PATH | libc::O_DIRECTORY, 0).map(Self::new)
+    }
+
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }

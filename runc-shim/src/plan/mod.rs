@@ -4,16 +4,18 @@
 //! list comes out that says everything there is to say; [`crate::exec`] carries
 //! it out. A new feature is a new step, or a new place for one in [`steps`].
 
+mod entry;
 mod program;
 mod step;
 
 use std::ffi::{CStr, CString};
 
+pub use entry::Entry;
 pub use program::Program;
-pub use step::{Node, Owner, Step};
+pub use step::{Node, Owner, Stage, Step};
 
 use crate::seccomp;
-use crate::spec::{Container, Mount, MountKind, NamespaceKind};
+use crate::spec::{Container, Mount, MountKind, MountOption, NamespaceKind};
 use crate::sys::identity::Instruction;
 use crate::sys::mount::Propagation;
 
@@ -26,6 +28,21 @@ pub struct Facts {
     pub arch: crate::spec::Arch,
     /// Whether the process waits for `start` before it becomes the program.
     pub wait: bool,
+    /// What the caller chose.
+    pub choices: Choices,
+}
+
+/// What the caller of `create`, `run` and `exec` may choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// How many descriptors beside 0, 1 and 2 the program gets.
+    pub preserved: u32,
+    /// How many of those listen: the first ones (sd_listen_fds(3)).
+    pub listening: u32,
+    /// Whether it stays in the caller's session keyring.
+    pub keep_keyring: bool,
+    /// Whether the root is covered instead of changed.
+    pub no_pivot: bool,
 }
 
 /// All that the first process does, and what it becomes.
@@ -39,20 +56,48 @@ pub struct Plan {
     pub filter: Vec<Instruction>,
     /// Its flags.
     pub filter_flags: u64,
+    /// How many descriptors beside 0, 1 and 2 the program gets.
+    pub preserved: u32,
 }
 
 impl Plan {
     /// Plans a container.
     #[must_use]
     pub fn new(container: &Container, facts: &Facts) -> Self {
+        Self::of(
+            steps(container, facts),
+            container,
+            facts.arch,
+            &facts.choices,
+        )
+    }
+
+    /// Plans another process in a container that runs.
+    #[must_use]
+    pub fn of_entry(container: &Container, entry: &Entry) -> Self {
+        Self::of(
+            entry::steps(container, entry),
+            container,
+            entry.arch,
+            &entry.choices,
+        )
+    }
+
+    fn of(
+        steps: Vec<Step>,
+        container: &Container,
+        arch: crate::spec::Arch,
+        choices: &Choices,
+    ) -> Self {
         let filter = container.seccomp.as_ref();
         Self {
-            steps: steps(container, facts),
-            program: Program::new(&container.process),
+            steps,
+            program: Program::new(&container.process, choices.listening),
             filter: filter
-                .map(|f| seccomp::compile(f, facts.arch))
+                .map(|f| seccomp::compile(f, arch))
                 .unwrap_or_default(),
             filter_flags: filter.map(|f| f.flags).unwrap_or_default(),
+            preserved: choices.preserved,
         }
     }
 }
@@ -78,27 +123,42 @@ impl std::fmt::Display for Plan {
 #[must_use]
 pub fn steps(container: &Container, facts: &Facts) -> Vec<Step> {
     let mut steps = Vec::with_capacity(64);
-    own_namespaces(container, &mut steps);
+    own_namespaces(container, &facts.choices, &mut steps);
     limits(container, &mut steps);
     root(container, facts, &mut steps);
     mounts(container, facts, &mut steps);
     devices(container, &mut steps);
+    terminal(container, true, &mut steps);
     if !container.hooks.create_runtime.is_empty() {
         steps.push(Step::RunHooks);
     }
+    if !container.hooks.create_container.is_empty() {
+        steps.push(Step::RunInside(Stage::CreateContainer));
+    }
     restrictions(container, &mut steps);
-    steps.push(Step::Pivot);
-    final_propagation(container, &mut steps);
+    if !container.namespaces.has(NamespaceKind::Mount) {
+        steps.push(Step::ChangeRoot);
+    } else {
+        steps.push(if facts.choices.no_pivot {
+            Step::CoverRoot
+        } else {
+            Step::Pivot
+        });
+        final_propagation(container, &mut steps);
+    }
     steps.push(Step::EnterFolder(container.process.cwd.clone()));
     steps.push(Step::FindProgram);
     if facts.wait {
         steps.push(Step::WaitForStart);
     }
+    if !container.hooks.start_container.is_empty() {
+        steps.push(Step::RunInside(Stage::StartContainer));
+    }
     rights(container, &mut steps);
     steps
 }
 
-fn own_namespaces(container: &Container, steps: &mut Vec<Step>) {
+fn own_namespaces(container: &Container, choices: &Choices, steps: &mut Vec<Step>) {
     if container.namespaces.has(NamespaceKind::User) {
         steps.push(Step::AwaitMappings);
         steps.push(Step::BecomeNamespaceRoot);
@@ -108,10 +168,31 @@ fn own_namespaces(container: &Container, steps: &mut Vec<Step>) {
     if container.namespaces.is_new(NamespaceKind::Cgroup) {
         steps.push(Step::NewCgroupNamespace);
     }
-    steps.push(Step::NewSession);
-    steps.push(Step::NewKeyring);
+    session(choices, steps);
     steps.extend(container.hostname.clone().map(Step::SetHostname));
     steps.extend(container.domainname.clone().map(Step::SetDomainname));
+}
+
+fn session(choices: &Choices, steps: &mut Vec<Step>) {
+    steps.push(Step::NewSession);
+    if !choices.keep_keyring {
+        steps.push(Step::NewKeyring);
+    }
+}
+
+/// What the process reads from and writes to: a terminal, or what the caller
+/// has, which must belong to the user to be opened by name.
+fn terminal(container: &Container, console: bool, steps: &mut Vec<Step>) {
+    let process = &container.process;
+    if process.terminal {
+        steps.push(Step::OpenTerminal {
+            console,
+            size: process.console_size,
+            uid: process.uid,
+        });
+    } else if process.uid != 0 {
+        steps.push(Step::GivePipes(process.uid));
+    }
 }
 
 /// In a user namespace the parent has set these, because the child lacks
@@ -127,7 +208,11 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
                 .copied()
                 .map(Step::SetLimit),
         );
+        steps.extend(container.process.scheduler.map(Step::Schedule));
+        steps.extend(container.process.io_priority.map(Step::SetIoPriority));
     }
+    steps.extend(container.memory_policy.map(Step::SetMemoryPolicy));
+    steps.extend(container.personality.map(Step::SetPersonality));
     steps.extend(container.sysctls.iter().cloned().map(Step::SetSysctl));
     // Holds from the next exec on, so it can be named while the host's `/proc`
     // is there.
@@ -138,10 +223,19 @@ fn limits(container: &Container, steps: &mut Vec<Step>) {
             .clone()
             .map(Step::SetAppArmor),
     );
+    let label = container.process.selinux_label.clone();
+    if label.is_some() || container.mount_label.is_some() {
+        steps.push(Step::RequireSelinux);
+    }
+    steps.extend(label.map(Step::SetSelinux));
 }
 
 fn root(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
     let path = in_bundle(&container.root.path, facts);
+    if !container.namespaces.has(NamespaceKind::Mount) {
+        steps.push(Step::OpenRoot(path));
+        return;
+    }
     // A root that is shared means that the host is to see what the program
     // mounts in what it got from the host; only our own mounts stay hidden.
     steps.push(if container.root.propagation == Propagation::Shared {
@@ -180,10 +274,30 @@ fn mounts(container: &Container, facts: &Facts, steps: &mut Vec<Step>) {
                 recursive: false,
             };
         }
+        label(&mut mount, container.mount_label.as_ref());
         steps.push(Step::Mount {
             read_only_later: fills_later(&mount),
             index,
             mount: Box::new(mount),
+        });
+    }
+}
+
+/// Gives a filesystem the SELinux label of all that is in it. Those that show
+/// the kernel's own objects have labels of their own.
+fn label(mount: &mut Mount, label: Option<&CString>) {
+    let MountKind::Filesystem {
+        fstype, options, ..
+    } = &mut mount.kind
+    else {
+        return;
+    };
+    if let Some(label) = label
+        && ![c"proc", c"sysfs", c"mqueue"].contains(&fstype.as_c_str())
+    {
+        options.push(MountOption {
+            key: c"context".to_owned(),
+            value: Some(label.clone()),
         });
     }
 }

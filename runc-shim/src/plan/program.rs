@@ -23,12 +23,19 @@ pub struct Program {
 }
 
 impl Program {
-    pub(super) fn new(process: &Process) -> Self {
+    /// With sockets that listen it is told of them (sd_listen_fds(3)), as the
+    /// process that it will be in a pid namespace of its own.
+    pub(super) fn new(process: &Process, listening: u32) -> Self {
         let name = process.args.first().cloned().unwrap_or_default();
+        let mut environment = process.env.clone();
+        if listening > 0 {
+            environment.extend(CString::new(format!("LISTEN_FDS={listening}")));
+            environment.push(c"LISTEN_PID=1".to_owned());
+        }
         Self {
             candidates: candidates(&name, &process.env),
             arguments: StringList::new(process.args.clone()),
-            environment: StringList::new(process.env.clone()),
+            environment: StringList::new(environment),
             uid: process.uid,
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::spec::{Capabilities, Device, DeviceKind, Mount, MountKind, Process, Rlimit, Sysctl};
 use crate::sys::mount::Propagation;
+use crate::sys::scheduling::{MemoryPolicy, Scheduling, Set};
+use crate::sys::terminal::Size;
 
 /// A device node to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +86,26 @@ impl From<&Process> for Owner {
     }
 }
 
+/// When hooks run in the container's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Before the root is entered.
+    CreateContainer,
+    /// After `start`, before the program.
+    StartContainer,
+}
+
+impl Stage {
+    /// The specification's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateContainer => "createContainer",
+            Self::StartContainer => "startContainer",
+        }
+    }
+}
+
 /// One thing that the container's first process does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -107,6 +129,20 @@ pub enum Step {
     SetLimit(Rlimit),
     /// Sets a kernel parameter.
     SetSysctl(Sysctl),
+    /// Says how it is scheduled.
+    Schedule(Scheduling),
+    /// Says when it may read and write disks.
+    SetIoPriority(u32),
+    /// Says on which processors it runs.
+    SetAffinity(Set),
+    /// Says where its memory comes from.
+    SetMemoryPolicy(MemoryPolicy),
+    /// Says what the kernel shows itself as.
+    SetPersonality(u32),
+    /// Makes sure that the kernel has SELinux, before a label is used.
+    RequireSelinux,
+    /// Names the SELinux label that the program gets.
+    SetSelinux(CString),
     /// Keeps the host from seeing the mounts to come.
     CutPropagation,
     /// Keeps the host from seeing the mounts to come in the mount that holds
@@ -137,8 +173,24 @@ pub enum Step {
         /// Where.
         path: CString,
     },
+    /// Makes a terminal of the container's own: 0, 1 and 2, and the session's.
+    OpenTerminal {
+        /// Whether it is `/dev/console` too.
+        console: bool,
+        /// How large it is at first.
+        size: Option<Size>,
+        /// Whose it is.
+        uid: u32,
+    },
     /// Lets the parent run the hooks that belong here.
     RunHooks,
+    /// Runs hooks in the container's namespaces.
+    RunInside(Stage),
+    /// Opens the root filesystem, of a container without mounts of its own.
+    OpenRoot(CString),
+    /// Makes the root the root by chroot(2): the host's mounts stay, and are
+    /// hidden only from who cannot call it.
+    ChangeRoot,
     /// Makes a folder, unless it is there; what cannot be made is found
     /// missing later.
     MakeFolder(CString),
@@ -157,6 +209,8 @@ pub enum Step {
     SealRoot,
     /// Makes the root the root, and the host's filesystems unreachable.
     Pivot,
+    /// Covers the root by the root, where it cannot be changed.
+    CoverRoot,
     /// Gives the root its propagation.
     SetPropagation {
         /// How it spreads.
@@ -170,6 +224,10 @@ pub enum Step {
     FindProgram,
     /// Tells `create` that all is ready, and waits for `start`.
     WaitForStart,
+    /// Joins the namespaces of a container that runs.
+    JoinContainer,
+    /// Gives the pipes among 0, 1 and 2 to this user.
+    GivePipes(u32),
     /// Names the AppArmor profile that the program gets.
     SetAppArmor(CString),
     /// Takes everything else out of the bounding set.
@@ -208,6 +266,19 @@ impl fmt::Display for Step {
             Self::SetOomScore(score) => write!(f, "set oom_score_adj to {score}"),
             Self::SetLimit(l) => write!(f, "set {} to {}:{}", l.name, l.soft, l.hard),
             Self::SetSysctl(s) => write!(f, "write \"{}\" to {}", text(&s.value), text(&s.path)),
+            Self::Schedule(s) => write!(
+                f,
+                "set the scheduler: policy {}, nice {}, priority {}",
+                s.policy, s.nice, s.priority
+            ),
+            Self::SetIoPriority(p) => {
+                write!(f, "set the io priority: class {}, {}", p >> 13, p & 0x1fff)
+            }
+            Self::SetAffinity(_) => write!(f, "set the processors to run on"),
+            Self::SetMemoryPolicy(_) => write!(f, "set the memory policy"),
+            Self::SetPersonality(domain) => write!(f, "set the personality {domain}"),
+            Self::RequireSelinux => write!(f, "look for SELinux"),
+            Self::SetSelinux(label) => write!(f, "set the SELinux label {}", text(label)),
             Self::CutPropagation => write!(f, "cut mount propagation to the host"),
             Self::PartRoot(path) => write!(f, "part {} from the host's mounts", text(path)),
             Self::TakeRoot(path) => write!(f, "take the root filesystem {}", text(path)),
@@ -227,7 +298,18 @@ impl fmt::Display for Step {
             Self::MakeLink { target, path } => {
                 write!(f, "link {} to {}", text(path), text(target))
             }
+            Self::OpenTerminal { console, .. } => {
+                let place = if *console {
+                    ", on /dev/console too"
+                } else {
+                    ""
+                };
+                write!(f, "open a terminal{place}")
+            }
             Self::RunHooks => write!(f, "wait for the hooks"),
+            Self::RunInside(stage) => write!(f, "run the {} hooks", stage.name()),
+            Self::OpenRoot(path) => write!(f, "open the root filesystem {}", text(path)),
+            Self::ChangeRoot => write!(f, "change the root, in the caller's mount namespace"),
             Self::MakeFolder(path) => write!(f, "make the working directory {}", text(path)),
             Self::ProtectPath(path) => write!(f, "make {} read-only", text(path)),
             Self::MaskPath(path) => write!(f, "mask {}", text(path)),
@@ -236,6 +318,7 @@ impl fmt::Display for Step {
             }
             Self::SealRoot => write!(f, "make the root read-only"),
             Self::Pivot => write!(f, "change the root"),
+            Self::CoverRoot => write!(f, "cover the root"),
             Self::SetPropagation { how, recursive } => {
                 let all = if *recursive { " and all below" } else { "" };
                 write!(f, "make the root{all} {how:?}")
@@ -243,6 +326,8 @@ impl fmt::Display for Step {
             Self::EnterFolder(path) => write!(f, "enter the working directory {}", text(path)),
             Self::FindProgram => write!(f, "find the program"),
             Self::WaitForStart => write!(f, "wait for start"),
+            Self::JoinContainer => write!(f, "join the container's namespaces"),
+            Self::GivePipes(uid) => write!(f, "give the standard pipes to user {uid}"),
             Self::SetAppArmor(profile) => write!(f, "set the AppArmor profile {}", text(profile)),
             Self::LimitBoundingSet(set) => write!(f, "limit the bounding set to {set:#x}"),
             Self::BecomeUser(owner) => tell_owner(f, owner),

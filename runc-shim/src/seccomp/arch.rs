@@ -26,9 +26,10 @@ pub(super) fn audit(arch: Arch) -> u32 {
     }
 }
 
-/// Whether arguments have 32 bits only.
+/// Whether arguments have 32 bits only. Those of x32 come in registers of 64,
+/// but libseccomp looks at no more than the lower half.
 pub(super) fn is_narrow(arch: Arch) -> bool {
-    matches!(arch, Arch::X86 | Arch::Arm)
+    matches!(arch, Arch::X86 | Arch::X32 | Arch::Arm)
 }
 
 /// A system call's number, without [`X32_BIT`]; `None`: it has no such call.

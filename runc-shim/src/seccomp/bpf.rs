@@ -4,12 +4,17 @@ use crate::spec::{Action, Argument, Operator};
 use crate::sys::identity::Instruction;
 
 const LOAD_WORD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const RETURN: u16 = 0x06;
+pub(super) const JUMP: u16 = 0x05;
+pub(super) const RETURN: u16 = 0x06;
 const AND: u16 = 0x54;
 pub(super) const IF_EQUAL: u16 = 0x15;
 pub(super) const IF_GREATER: u16 = 0x25;
 pub(super) const IF_NOT_LESS: u16 = 0x35;
+
+/// Whether an instruction with this code leads one way or another.
+pub(super) const fn is_condition(code: u16) -> bool {
+    matches!(code, IF_EQUAL | IF_GREATER | IF_NOT_LESS)
+}
 
 /// Where `struct seccomp_data` has the number and the convention.
 pub(super) const NUMBER: u32 = 0;
@@ -42,6 +47,7 @@ pub(super) fn give(action: Action) -> Instruction {
         Action::Trap => 0x0003_0000,
         Action::Errno(errno) => 0x0005_0000 | u32::from(errno),
         Action::Trace(number) => 0x7ff0_0000 | u32::from(number),
+        Action::Notify => 0x7fc0_0000,
         Action::Log => 0x7ffc_0000,
         Action::Allow => 0x7fff_0000,
     };
@@ -97,7 +103,8 @@ enum Word {
     If(u16, u32, To, To),
 }
 
-fn halves(value: u64) -> (u32, u32) {
+/// The lower and the higher word.
+pub(super) fn halves(value: u64) -> (u32, u32) {
     let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
     (
         u32::from_le_bytes([a, b, c, d]),
@@ -109,8 +116,9 @@ fn words(argument: &Argument, narrow: bool) -> Vec<Word> {
     use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, MaskedEqual, NotEqual};
     use To::{Fail, Next, Pass};
     let offset = 16 + 8 * u32::from(argument.index);
-    let (low, high) = halves(argument.value);
-    let (low_two, high_two) = halves(argument.value_two);
+    let (value, mask) = argument.compared();
+    let (low, high) = halves(value);
+    let (low_mask, high_mask) = halves(mask);
     let mut words = Vec::with_capacity(6);
     if !narrow {
         words.push(Word::Do(load(offset + 4)));
@@ -126,14 +134,14 @@ fn words(argument: &Argument, narrow: bool) -> Vec<Word> {
                 words.push(Word::If(IF_EQUAL, high, Next, Pass));
             }
             MaskedEqual => {
-                words.push(Word::Do(and(high)));
-                words.push(Word::If(IF_EQUAL, high_two, Next, Fail));
+                words.push(Word::Do(and(high_mask)));
+                words.push(Word::If(IF_EQUAL, high, Next, Fail));
             }
         }
     }
     words.push(Word::Do(load(offset)));
     if argument.operator == MaskedEqual {
-        words.push(Word::Do(and(low)));
+        words.push(Word::Do(and(low_mask)));
     }
     words.push(match argument.operator {
         Equal => Word::If(IF_EQUAL, low, Pass, Fail),
@@ -142,7 +150,7 @@ fn words(argument: &Argument, narrow: bool) -> Vec<Word> {
         GreaterOrEqual => Word::If(IF_NOT_LESS, low, Pass, Fail),
         Less => Word::If(IF_NOT_LESS, low, Fail, Pass),
         LessOrEqual => Word::If(IF_GREATER, low, Fail, Pass),
-        MaskedEqual => Word::If(IF_EQUAL, low_two, Pass, Fail),
+        MaskedEqual => Word::If(IF_EQUAL, low, Pass, Fail),
     });
     words
 }

@@ -8,15 +8,24 @@
 //!
 //! - A call of a convention that is not named is killed.
 //! - A rule without conditions outweighs those with conditions for the same
-//!   call; among equals the first counts. A rule that says what holds anyway is
-//!   left out.
+//!   call. A rule that says what holds anyway is left out.
+//! - Of rules with conditions the order counts that libseccomp's tree has
+//!   ([`order`]); where libseccomp refuses, because two contradict each other
+//!   for the same conditions, the first counts.
 //! - Several conditions on the same argument of a rule are alternatives.
+//! - On x86 a rule for one of the calls behind `socketcall` or `ipc` goes for
+//!   both ways to make it ([`multiplexed`]).
 //! - Calls that are newer than every call that the rules name fail with ENOSYS
 //!   instead of a default that forbids, so that a C library falls back to what
 //!   it used before they existed.
 
 mod arch;
 mod bpf;
+#[cfg(test)]
+mod differential;
+mod ends;
+mod multiplexed;
+mod order;
 #[rustfmt::skip]
 mod table;
 #[cfg(test)]
@@ -33,14 +42,20 @@ use bpf::{IF_EQUAL, IF_NOT_LESS, branch, give, load};
 
 const ENOSYS: u16 = 38;
 
+/// What a tracer gives a call as its number to have it skipped.
+const SKIPPED: u32 = u32::MAX;
+
 /// What happens to one system call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Decision {
     /// Always the same.
     Always(Action),
     /// The first of these whose conditions all hold; else the default.
-    First(Vec<(Vec<Argument>, Action)>),
+    First(Vec<Conditional>),
 }
+
+/// What happens where all conditions hold.
+type Conditional = (Vec<Argument>, Action);
 
 /// Compiles a filter for a machine with this convention of its own.
 #[must_use]
@@ -73,7 +88,7 @@ pub fn compile(filter: &Seccomp, native: Arch) -> Vec<Instruction> {
         rest = branch(IF_EQUAL, audit(*arch), part, rest);
     }
     rest.insert(0, load(bpf::CONVENTION));
-    rest
+    ends::share(&rest)
 }
 
 /// Whether a machine of one convention ever sees calls of another: others need
@@ -92,9 +107,11 @@ fn x86_64(filter: &Seccomp, x32: bool) -> Vec<Instruction> {
         for (start, _) in &mut list {
             *start |= X32_BIT;
         }
-        search(&list, false, filter.default_action)
+        search(&list, is_narrow(Arch::X32), filter.default_action)
     } else {
-        vec![give(Action::KillThread)]
+        // Filters run again after a tracer, who must be able to skip a call.
+        let skip = vec![give(filter.default_action)];
+        branch(IF_EQUAL, SKIPPED, skip, vec![give(Action::KillThread)])
     };
     let mut part = vec![load(bpf::NUMBER)];
     part.extend(branch(IF_NOT_LESS, X32_BIT, other, own));
@@ -109,46 +126,70 @@ fn decisions(filter: &Seccomp, arch: Arch) -> BTreeMap<u32, Decision> {
         .iter()
         .filter(|rule| rule.action != filter.default_action)
     {
-        for number in rule.names.iter().filter_map(|name| number(arch, name)) {
-            add(&mut decisions, number, rule);
+        for name in &rule.names {
+            for conditions in alternatives(rule) {
+                if arch == Arch::X86
+                    && let Some((number, conditions)) = multiplexed::call(name, &conditions)
+                {
+                    add(&mut decisions, number, arch, conditions, rule.action);
+                }
+                if let Some(number) = number(arch, name) {
+                    add(&mut decisions, number, arch, conditions, rule.action);
+                }
+            }
+        }
+    }
+    for decision in decisions.values_mut() {
+        if let Decision::First(list) = decision {
+            *list = order::sorted(std::mem::take(list), is_narrow(arch));
         }
     }
     decisions
 }
 
-fn add(decisions: &mut BTreeMap<u32, Decision>, number: u32, rule: &Rule) {
+/// The sets of conditions of which one must hold: that of the rule, or one for
+/// each of its conditions where two are about the same argument.
+fn alternatives(rule: &Rule) -> Vec<Vec<Argument>> {
+    let mut seen = [false; 6];
+    let repeated = rule.args.iter().any(|argument| {
+        let seen = seen.get_mut(usize::from(argument.index));
+        seen.is_some_and(|seen| std::mem::replace(seen, true))
+    });
+    if repeated {
+        rule.args.iter().map(|argument| vec![*argument]).collect()
+    } else {
+        vec![rule.args.clone()]
+    }
+}
+
+fn add(
+    decisions: &mut BTreeMap<u32, Decision>,
+    number: u32,
+    arch: Arch,
+    mut conditions: Vec<Argument>,
+    action: Action,
+) {
     let decision = decisions
         .entry(number)
         .or_insert_with(|| Decision::First(Vec::new()));
     let Decision::First(list) = decision else {
         return;
     };
-    if rule.args.is_empty() {
-        *decision = Decision::Always(rule.action);
-        return;
-    }
-    let repeated = rule.args.iter().enumerate().any(|(at, argument)| {
-        rule.args
-            .iter()
-            .skip(at + 1)
-            .any(|other| other.index == argument.index)
-    });
-    if repeated {
-        list.extend(
-            rule.args
-                .iter()
-                .map(|argument| (vec![*argument], rule.action)),
-        );
+    conditions.retain(|condition| !condition.always_holds(is_narrow(arch)));
+    if conditions.is_empty() {
+        *decision = Decision::Always(action);
     } else {
-        list.push((rule.args.clone(), rule.action));
+        list.push((conditions, action));
     }
 }
+
+/// Where 32-bit ARM's own calls begin.
+const ARM_OWN: u32 = 0xf_0000;
 
 /// The highest number that any rule names, whatever it says about it. The
 /// numbers that a convention has apart from the common ones are no measure of
 /// age: 32-bit ARM's own calls, and those of x32, which end where this says.
 fn newest(filter: &Seccomp, arch: Arch) -> Option<u32> {
-    const ARM_OWN: u32 = 0xf_0000;
     const X32_OWN_END: u32 = 547;
     let names = filter.rules.iter().flat_map(|rule| &rule.names);
     let numbers = names
@@ -166,6 +207,9 @@ fn newest(filter: &Seccomp, arch: Arch) -> Option<u32> {
 fn ranges(filter: &Seccomp, arch: Arch) -> Vec<(u32, Decision)> {
     let default = Decision::Always(filter.default_action);
     let mut list: Vec<(u32, Decision)> = vec![(0, default.clone())];
+    if arch == Arch::Arm {
+        list.push((ARM_OWN, default.clone()));
+    }
     for (number, decision) in decisions(filter, arch) {
         list.push((number, decision));
         list.push((number + 1, default.clone()));

@@ -64,6 +64,11 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// The names, without `CAP_`.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter()
+    }
+
     pub(super) fn validate(raw: &raw::Capabilities) -> Result<Self> {
         let set =
             |name: &str, names: &[String]| parse(&format!("process.capabilities.{name}"), names);

@@ -2,10 +2,10 @@
 
 use super::raw;
 use super::{Invalid, Result, absolute_path, c_text};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// A program with its arguments. No text holds a NUL byte.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Hook {
     /// Absolute.
     pub path: String,
@@ -17,12 +17,17 @@ pub struct Hook {
     pub timeout: Option<u32>,
 }
 
-/// The hooks of each stage that this runtime runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The hooks of each stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Hooks {
     /// In the runtime's namespaces, after the container's were made and before
     /// its root is entered: the deprecated `prestart` and then `createRuntime`.
     pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before its root is entered.
+    pub create_container: Vec<Hook>,
+    /// In the container, after `start` and before the program.
+    pub start_container: Vec<Hook>,
     /// In the runtime's namespaces, after the program was started.
     pub poststart: Vec<Hook>,
     /// In the runtime's namespaces, after the container was deleted.
@@ -31,17 +36,12 @@ pub struct Hooks {
 
 impl Hooks {
     pub(super) fn validate(raw: &raw::Hooks) -> Result<Self> {
-        let inside = [
-            ("hooks.createContainer", &raw.create_container),
-            ("hooks.startContainer", &raw.start_container),
-        ];
-        if let Some((field, _)) = inside.iter().find(|(_, hooks)| !hooks.is_empty()) {
-            return Err(Invalid::new(*field, "this runtime does not support it"));
-        }
         let mut create_runtime = validate("hooks.prestart", &raw.prestart)?;
         create_runtime.extend(validate("hooks.createRuntime", &raw.create_runtime)?);
         Ok(Self {
             create_runtime,
+            create_container: validate("hooks.createContainer", &raw.create_container)?,
+            start_container: validate("hooks.startContainer", &raw.start_container)?,
             poststart: validate("hooks.poststart", &raw.poststart)?,
             poststop: validate("hooks.poststop", &raw.poststop)?,
         })

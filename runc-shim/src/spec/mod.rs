@@ -6,32 +6,39 @@
 //! with the field, what was found and what is allowed.
 
 mod capability;
+mod change;
 mod hooks;
 mod mount;
 mod namespace;
 mod process;
 pub(crate) mod raw;
 mod resources;
+mod scheduling;
 mod seccomp;
 mod sysctl;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::Path;
 
 pub use capability::Capabilities;
+pub(crate) use change::{read_process, read_resources};
 pub use hooks::{Hook, Hooks};
-pub use mount::{Attributes, Mount, MountKind, MountOption};
+pub use mount::{Attributes, IdMap, Mount, MountKind, MountOption};
 pub use namespace::{IdMapping, Namespace, NamespaceKind, Namespaces};
 pub use process::{Process, Rlimit};
+pub(crate) use raw::{Process as RawProcess, Resources as RawResources};
 pub use resources::{
     Access, BlockIo, Cpu, Device, DeviceKind, DeviceRule, Memory, Resources, ThrottleDevice,
     WeightDevice,
 };
-pub use seccomp::{Action, Arch, Argument, Operator, Rule, Seccomp};
+pub use scheduling::Affinity;
+pub use seccomp::{Action, Arch, Argument, Listener, Operator, Rule, Seccomp};
 pub use sysctl::Sysctl;
 
 use crate::sys::mount::Propagation;
+use crate::sys::scheduling::MemoryPolicy;
 
 /// A field of `config.json` that cannot be obeyed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +97,12 @@ pub struct Container {
     pub resources: Resources,
     /// The system call filter.
     pub seccomp: Option<Seccomp>,
+    /// What the kernel shows itself as, for personality(2).
+    pub personality: Option<u32>,
+    /// Where its memory comes from.
+    pub memory_policy: Option<MemoryPolicy>,
+    /// The SELinux label of what is mounted in it.
+    pub mount_label: Option<CString>,
     /// Programs run at stages of its life.
     pub hooks: Hooks,
     /// For others to read.
@@ -115,13 +128,16 @@ impl Container {
     /// # Errors
     /// It is not JSON, a field has a wrong type, or [`Invalid`] as the module says.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let raw =
-            serde_path_to_error::deserialize(&mut deserializer).map_err(|error| locate(&error))?;
-        // What follows the object.
-        deserializer
-            .end()
-            .map_err(|error| Invalid::new("config.json", error.to_string()))?;
+        Self::parse_changed(text, &mut |_| {})
+    }
+
+    /// [`Container::parse`] of a text whose process is changed first.
+    pub(crate) fn parse_changed(
+        text: &[u8],
+        change: &mut dyn FnMut(&mut raw::Process),
+    ) -> Result<Self> {
+        let mut raw = read(text)?;
+        raw.process.as_mut().map(change);
         Self::validate(raw)
     }
 
@@ -141,8 +157,13 @@ impl Container {
         let root = raw.root.ok_or_else(|| Invalid::new("root", "is missing"))?;
         let linux = raw.linux;
         refuse_unsupported(&linux)?;
-        let namespaces =
-            Namespaces::validate(&linux.namespaces, &linux.uid_mappings, &linux.gid_mappings)?;
+        refuse_without_mounts(&linux, root.readonly, !raw.mounts.is_empty())?;
+        let namespaces = Namespaces::validate(
+            &linux.namespaces,
+            &linux.uid_mappings,
+            &linux.gid_mappings,
+            &linux.time_offsets,
+        )?;
         let (propagation, propagation_recursive) = propagation(&linux.rootfs_propagation)?;
         Ok(Self {
             oci_version: raw.oci_version,
@@ -155,7 +176,7 @@ impl Container {
             process: Process::validate(process, namespaces.has(NamespaceKind::User))?,
             hostname: name_of_host("hostname", &raw.hostname, &namespaces)?,
             domainname: name_of_host("domainname", &raw.domainname, &namespaces)?,
-            mounts: Mount::validate_all(raw.mounts)?,
+            mounts: Mount::validate_all(raw.mounts, &namespaces)?,
             devices: Device::validate_all(&linux.devices)?,
             masked_paths: absolute_paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: absolute_paths("linux.readonlyPaths", &linux.readonly_paths)?,
@@ -163,11 +184,56 @@ impl Container {
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             resources: Resources::validate(linux.resources)?,
             seccomp: linux.seccomp.map(Seccomp::validate).transpose()?,
+            personality: linux
+                .personality
+                .as_ref()
+                .map(scheduling::personality)
+                .transpose()?,
+            memory_policy: linux
+                .memory_policy
+                .as_ref()
+                .map(scheduling::memory_policy)
+                .transpose()?,
+            mount_label: process::optional("linux.mountLabel", &linux.mount_label)?,
             hooks: Hooks::validate(&raw.hooks)?,
             annotations: raw.annotations,
             namespaces,
         })
     }
+}
+
+impl Container {
+    /// Whom on the host its cgroup belongs to: its root, where it has a user
+    /// namespace and a cgroup namespace of its own and a cgroup mount that it
+    /// may write (config-linux.md, "Cgroup ownership").
+    #[must_use]
+    pub fn cgroup_owner(&self) -> Option<(u32, u32)> {
+        let namespaces = &self.namespaces;
+        let own = [NamespaceKind::User, NamespaceKind::Cgroup];
+        let writable = |mount: &Mount| {
+            matches!(mount.kind, MountKind::Cgroup) && !mount.attributes.is_read_only()
+        };
+        if !own.iter().all(|kind| namespaces.is_new(*kind)) || !self.mounts.iter().any(writable) {
+            return None;
+        }
+        let root = |list: &[IdMapping]| Some(list.iter().find(|m| m.container == 0)?.host);
+        Some((
+            root(&namespaces.uid_mappings)?,
+            root(&namespaces.gid_mappings)?,
+        ))
+    }
+}
+
+/// Reads a text, and does not look at the values yet.
+fn read(text: &[u8]) -> Result<raw::Spec> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let raw =
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| locate(&error))?;
+    // What follows the object.
+    deserializer
+        .end()
+        .map_err(|error| Invalid::new("config.json", error.to_string()))?;
+    Ok(raw)
 }
 
 /// Names the field that could not be read, or the file where there is none.
@@ -184,14 +250,37 @@ fn locate(error: &serde_path_to_error::Error<serde_json::Error>) -> Invalid {
 fn refuse_unsupported(linux: &raw::Linux) -> Result<()> {
     let asked = [
         ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.personality", linux.personality.is_some()),
-        ("linux.timeOffsets", linux.time_offsets.is_some()),
         ("linux.netDevices", linux.net_devices.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
-        ("linux.mountLabel", !linux.mount_label.is_empty()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),
+        None => Ok(()),
+    }
+}
+
+/// What would change the caller's mounts, where the container has none of its
+/// own.
+fn refuse_without_mounts(linux: &raw::Linux, readonly: bool, mounts: bool) -> Result<()> {
+    let named = |kind: &str| linux.namespaces.iter().any(|n| n.kind == kind);
+    if named("mount") {
+        return Ok(());
+    }
+    let asked = [
+        ("mounts", mounts),
+        ("root.readonly", readonly),
+        ("linux.maskedPaths", !linux.masked_paths.is_empty()),
+        ("linux.readonlyPaths", !linux.readonly_paths.is_empty()),
+        (
+            "linux.rootfsPropagation",
+            !linux.rootfs_propagation.is_empty(),
+        ),
+        ("linux.namespaces: user", named("user")),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((field, _)) => Err(Invalid::new(
+            *field,
+            "needs a new mount namespace (type mount), or it would change the host",
+        )),
         None => Ok(()),
     }
 }

@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 
+use super::namespace::mappings;
 use super::raw;
-use super::{Invalid, Result, c_text};
+use super::{IdMapping, Invalid, NamespaceKind, Namespaces, Result, c_text};
 use crate::sys::mount::{Change, Propagation, attr};
 
 /// A mount of the container.
@@ -19,6 +20,21 @@ pub struct Mount {
     pub recursive: Option<Change>,
     /// How it spreads, in order; whether that goes for all below it too.
     pub propagation: Vec<(Propagation, bool)>,
+    /// Whose its files are, where that is not whose they are.
+    pub id_map: Option<IdMap>,
+    /// Whether a tmpfs begins with a copy of what it covers.
+    pub copy_up: bool,
+}
+
+/// Ids of files that stand for others in a mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdMap {
+    /// From those of the files (container) to those that are seen (host).
+    pub uids: Vec<IdMapping>,
+    /// Likewise.
+    pub gids: Vec<IdMapping>,
+    /// Whether that goes for all below it too.
+    pub recursive: bool,
 }
 
 /// What is mounted.
@@ -94,12 +110,16 @@ enum Word {
     Superblock(&'static str),
     /// Takes back a flag of the filesystem.
     NoSuperblock(&'static str),
+    /// Ids are mapped, recursively or not.
+    MapIds(bool),
+    /// A tmpfs begins with what it covers.
+    CopyUp,
     /// What holds anyway.
     Nothing,
 }
 
 fn word(option: &str) -> Option<Word> {
-    use Word::{Attribute, Bind, NoSuperblock, Nothing, Spread, Superblock};
+    use Word::{Attribute, Bind, CopyUp, MapIds, NoSuperblock, Nothing, Spread, Superblock};
     Some(match option {
         "ro" => Attribute(attr::RDONLY, 0),
         "rw" => Attribute(0, attr::RDONLY),
@@ -126,6 +146,9 @@ fn word(option: &str) -> Option<Word> {
         "runbindable" => Spread(Propagation::Unbindable, true),
         "bind" => Bind(false),
         "rbind" => Bind(true),
+        "idmap" => MapIds(false),
+        "ridmap" => MapIds(true),
+        "tmpcopyup" => CopyUp,
         "sync" => Superblock("sync"),
         "async" => NoSuperblock("sync"),
         "dirsync" => Superblock("dirsync"),
@@ -160,9 +183,9 @@ fn recursive_word(option: &str) -> Option<(u64, u64)> {
     })
 }
 
-/// Words that other runtimes know and this one does not obey: refused rather
-/// than handed to a filesystem that would misread them.
-const REFUSED: [&str; 4] = ["remount", "tmpcopyup", "idmap", "ridmap"];
+/// A word that other runtimes know and this one does not obey: refused rather
+/// than handed to a filesystem that would misread it.
+const REFUSED: &str = "remount";
 
 /// The options of one mount, as they are read.
 #[derive(Default)]
@@ -172,6 +195,8 @@ struct Reading {
     recursive: Option<Change>,
     propagation: Vec<(Propagation, bool)>,
     options: Vec<MountOption>,
+    map_ids: Option<bool>,
+    copy_up: bool,
 }
 
 impl Reading {
@@ -179,7 +204,7 @@ impl Reading {
         let mut reading = Self::default();
         for (i, option) in options.iter().enumerate() {
             let field = format!("{field}.options[{i}]");
-            if REFUSED.contains(&option.as_str()) {
+            if option == REFUSED {
                 let problem = format!("this runtime does not support \"{option}\"");
                 return Err(Invalid::new(field, problem));
             }
@@ -203,6 +228,8 @@ impl Reading {
             Some(Word::NoSuperblock(flag)) => {
                 self.options.retain(|o| o.key.as_bytes() != flag.as_bytes());
             }
+            Some(Word::MapIds(recursive)) => self.map_ids = Some(recursive),
+            Some(Word::CopyUp) => self.copy_up = true,
             Some(Word::Nothing) => {}
             None if option.is_empty() => {}
             None => self.own(field, option)?,
@@ -223,18 +250,14 @@ impl Reading {
 }
 
 impl Mount {
-    pub(super) fn validate_all(raw: Vec<raw::Mount>) -> Result<Vec<Self>> {
+    pub(super) fn validate_all(raw: Vec<raw::Mount>, namespaces: &Namespaces) -> Result<Vec<Self>> {
         raw.into_iter()
             .enumerate()
-            .map(|(i, mount)| Self::validate(&format!("mounts[{i}]"), &mount))
+            .map(|(i, mount)| Self::validate(&format!("mounts[{i}]"), &mount, namespaces))
             .collect()
     }
 
-    fn validate(field: &str, raw: &raw::Mount) -> Result<Self> {
-        if !raw.uid_mappings.is_empty() || !raw.gid_mappings.is_empty() {
-            let problem = "this runtime does not support id-mapped mounts";
-            return Err(Invalid::new(format!("{field}.uidMappings"), problem));
-        }
+    fn validate(field: &str, raw: &raw::Mount, namespaces: &Namespaces) -> Result<Self> {
         let reading = Reading::read(field, &raw.options)?;
         let destination = destination(&format!("{field}.destination"), &raw.destination)?;
         let is_bind = reading.bind.is_some() || raw.kind == "bind" || raw.kind == "rbind";
@@ -257,13 +280,56 @@ impl Mount {
         } else {
             filesystem(field, raw, reading.options)?
         };
+        let id_map = id_map(field, raw, reading.map_ids, namespaces)?;
+        if id_map.is_some() && !is_bind {
+            let problem = "ids are mapped for bind mounts only";
+            return Err(Invalid::new(format!("{field}.options"), problem));
+        }
+        if reading.copy_up && raw.kind != "tmpfs" {
+            let problem = "\"tmpcopyup\" is an option of a tmpfs only";
+            return Err(Invalid::new(format!("{field}.options"), problem));
+        }
         Ok(Self {
             destination,
             kind,
             attributes: reading.attributes,
             recursive: reading.recursive,
             propagation: reading.propagation,
+            id_map,
+            copy_up: reading.copy_up,
         })
+    }
+}
+
+fn id_map(
+    field: &str,
+    raw: &raw::Mount,
+    word: Option<bool>,
+    namespaces: &Namespaces,
+) -> Result<Option<IdMap>> {
+    let uids = mappings(&format!("{field}.uidMappings"), &raw.uid_mappings)?;
+    let gids = mappings(&format!("{field}.gidMappings"), &raw.gid_mappings)?;
+    let recursive = word.unwrap_or_default();
+    match (uids.is_empty(), gids.is_empty()) {
+        (true, true) if word.is_none() => Ok(None),
+        (true, true) if namespaces.is_new(NamespaceKind::User) => Ok(Some(IdMap {
+            uids: namespaces.uid_mappings.clone(),
+            gids: namespaces.gid_mappings.clone(),
+            recursive,
+        })),
+        (true, true) => Err(Invalid::new(
+            format!("{field}.options"),
+            "ids can be mapped as uidMappings and gidMappings of the mount say, or as a new user namespace has them, and there are neither",
+        )),
+        (false, false) => Ok(Some(IdMap {
+            uids,
+            gids,
+            recursive,
+        })),
+        _ => Err(Invalid::new(
+            format!("{field}.uidMappings"),
+            "uidMappings and gidMappings belong together",
+        )),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Namespaces and id mappings.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use super::raw;
@@ -22,6 +23,8 @@ pub enum NamespaceKind {
     Uts,
     /// The cgroup's root.
     Cgroup,
+    /// The clocks that count from the boot.
+    Time,
 }
 
 impl NamespaceKind {
@@ -34,12 +37,12 @@ impl NamespaceKind {
             "ipc" => Self::Ipc,
             "uts" => Self::Uts,
             "cgroup" => Self::Cgroup,
-            "time" => return Err(Invalid::new(field, "time namespaces are not supported")),
+            "time" => Self::Time,
             other => {
                 return Err(Invalid::choice(
                     field,
                     other,
-                    "pid, network, mount, ipc, uts, user, cgroup",
+                    "pid, network, mount, ipc, uts, user, cgroup, time",
                 ));
             }
         })
@@ -56,6 +59,7 @@ impl NamespaceKind {
             Self::Ipc => "ipc",
             Self::Uts => "uts",
             Self::Cgroup => "cgroup",
+            Self::Time => "time",
         }
     }
 
@@ -70,6 +74,7 @@ impl NamespaceKind {
             Self::Ipc => libc::CLONE_NEWIPC,
             Self::Uts => libc::CLONE_NEWUTS,
             Self::Cgroup => libc::CLONE_NEWCGROUP,
+            Self::Time => 0x80, // CLONE_NEWTIME
         };
         u64::from(flag.unsigned_abs())
     }
@@ -98,12 +103,14 @@ pub struct IdMapping {
 /// All namespaces of the container; what is not named is the caller's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces {
-    /// At most one of each kind; a mount namespace is always among them.
+    /// At most one of each kind; a mount namespace is a new one.
     pub list: Vec<Namespace>,
     /// Of a new user namespace.
     pub uid_mappings: Vec<IdMapping>,
     /// Of a new user namespace.
     pub gid_mappings: Vec<IdMapping>,
+    /// Of a new time namespace, as its file `timens_offsets` takes them.
+    pub time_offsets: String,
 }
 
 impl Namespaces {
@@ -137,6 +144,7 @@ impl Namespaces {
         raw: &[raw::Namespace],
         uids: &[raw::IdMapping],
         gids: &[raw::IdMapping],
+        offsets: &BTreeMap<String, raw::TimeOffset>,
     ) -> Result<Self> {
         let mut list: Vec<Namespace> = Vec::with_capacity(raw.len());
         for (i, namespace) in raw.iter().enumerate() {
@@ -156,22 +164,31 @@ impl Namespaces {
             list,
             uid_mappings: mappings("linux.uidMappings", uids)?,
             gid_mappings: mappings("linux.gidMappings", gids)?,
+            time_offsets: time_offsets(offsets)?,
         };
         all.check_mount()?;
         all.check_mappings()?;
+        all.check_offsets()?;
         Ok(all)
     }
 
-    /// A container without an own mount namespace would pivot its caller's
-    /// root away; joining one and pivoting there is no container either.
+    /// In a mount namespace of others there is no root to change.
     fn check_mount(&self) -> Result<()> {
-        if self.is_new(NamespaceKind::Mount) {
+        if !self.has(NamespaceKind::Mount) || self.is_new(NamespaceKind::Mount) {
             return Ok(());
         }
         Err(Invalid::new(
             "linux.namespaces",
-            "no new mount namespace (type mount, without a path) is asked for, and this runtime makes no container without one",
+            "a mount namespace is named by path, and this runtime makes a new one or, where none is named, changes the root alone",
         ))
+    }
+
+    fn check_offsets(&self) -> Result<()> {
+        if self.time_offsets.is_empty() || self.is_new(NamespaceKind::Time) {
+            return Ok(());
+        }
+        let problem = "are set without a new time namespace";
+        Err(Invalid::new("linux.timeOffsets", problem))
     }
 
     fn check_mappings(&self) -> Result<()> {
@@ -194,7 +211,24 @@ impl Namespaces {
     }
 }
 
-fn mappings(field: &str, raw: &[raw::IdMapping]) -> Result<Vec<IdMapping>> {
+/// time_namespaces(7): a line for each clock.
+fn time_offsets(raw: &BTreeMap<String, raw::TimeOffset>) -> Result<String> {
+    let mut lines = String::new();
+    for (clock, offset) in raw {
+        let field = format!("linux.timeOffsets[{clock}]");
+        if clock != "monotonic" && clock != "boottime" {
+            return Err(Invalid::choice(field, clock, "monotonic, boottime"));
+        }
+        if offset.nanosecs >= 1_000_000_000 {
+            let problem = format!("{} is not less than 1000000000", offset.nanosecs);
+            return Err(Invalid::new(format!("{field}.nanosecs"), problem));
+        }
+        lines += &format!("{clock} {} {}\n", offset.secs, offset.nanosecs);
+    }
+    Ok(lines)
+}
+
+pub(super) fn mappings(field: &str, raw: &[raw::IdMapping]) -> Result<Vec<IdMapping>> {
     raw.iter()
         .enumerate()
         .map(|(i, m)| {

@@ -3,7 +3,10 @@
 use std::ffi::CString;
 
 use super::raw;
+use super::scheduling::{self, Affinity};
 use super::{Capabilities, Invalid, Result, absolute_path, c_text};
+use crate::sys::scheduling::Scheduling;
+use crate::sys::terminal::Size;
 
 /// The container's first process.
 #[derive(Clone, Debug)]
@@ -32,8 +35,18 @@ pub struct Process {
     pub oom_score_adj: Option<i32>,
     /// The AppArmor profile.
     pub apparmor_profile: Option<CString>,
+    /// The SELinux label.
+    pub selinux_label: Option<CString>,
+    /// How it is scheduled.
+    pub scheduler: Option<Scheduling>,
+    /// Its place among those that read and write disks, for ioprio_set(2).
+    pub io_priority: Option<u32>,
+    /// The processors of processes that are added later.
+    pub exec_affinity: Affinity,
     /// Whether it wants a terminal.
     pub terminal: bool,
+    /// How large that is at first; 0 by 0 is the same as no size.
+    pub console_size: Option<Size>,
 }
 
 /// A resource limit.
@@ -52,29 +65,29 @@ pub struct Rlimit {
 /// The file creation mask where the configuration names none.
 const DEFAULT_UMASK: u32 = 0o022;
 
-/// Resource limits, in the order of the kernel's names.
+/// Resource limits, in the order of the kernel's names. Their type differs
+/// between C libraries.
 const RLIMITS: [(&str, u32); 16] = [
-    ("RLIMIT_AS", libc::RLIMIT_AS),
-    ("RLIMIT_CORE", libc::RLIMIT_CORE),
-    ("RLIMIT_CPU", libc::RLIMIT_CPU),
-    ("RLIMIT_DATA", libc::RLIMIT_DATA),
-    ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE),
-    ("RLIMIT_LOCKS", libc::RLIMIT_LOCKS),
-    ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK),
-    ("RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE),
-    ("RLIMIT_NICE", libc::RLIMIT_NICE),
-    ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE),
-    ("RLIMIT_NPROC", libc::RLIMIT_NPROC),
-    ("RLIMIT_RSS", libc::RLIMIT_RSS),
-    ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO),
-    ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME),
-    ("RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING),
-    ("RLIMIT_STACK", libc::RLIMIT_STACK),
+    ("RLIMIT_AS", libc::RLIMIT_AS as _),
+    ("RLIMIT_CORE", libc::RLIMIT_CORE as _),
+    ("RLIMIT_CPU", libc::RLIMIT_CPU as _),
+    ("RLIMIT_DATA", libc::RLIMIT_DATA as _),
+    ("RLIMIT_FSIZE", libc::RLIMIT_FSIZE as _),
+    ("RLIMIT_LOCKS", libc::RLIMIT_LOCKS as _),
+    ("RLIMIT_MEMLOCK", libc::RLIMIT_MEMLOCK as _),
+    ("RLIMIT_MSGQUEUE", libc::RLIMIT_MSGQUEUE as _),
+    ("RLIMIT_NICE", libc::RLIMIT_NICE as _),
+    ("RLIMIT_NOFILE", libc::RLIMIT_NOFILE as _),
+    ("RLIMIT_NPROC", libc::RLIMIT_NPROC as _),
+    ("RLIMIT_RSS", libc::RLIMIT_RSS as _),
+    ("RLIMIT_RTPRIO", libc::RLIMIT_RTPRIO as _),
+    ("RLIMIT_RTTIME", libc::RLIMIT_RTTIME as _),
+    ("RLIMIT_SIGPENDING", libc::RLIMIT_SIGPENDING as _),
+    ("RLIMIT_STACK", libc::RLIMIT_STACK as _),
 ];
 
 impl Process {
     pub(super) fn validate(raw: raw::Process, user_namespace: bool) -> Result<Self> {
-        refuse_unsupported(&raw)?;
         if raw.args.is_empty() {
             return Err(Invalid::new("process.args", "names no program"));
         }
@@ -108,25 +121,31 @@ impl Process {
             no_new_privileges: raw.no_new_privileges,
             oom_score_adj: raw.oom_score_adj,
             apparmor_profile: optional("process.apparmorProfile", &raw.apparmor_profile)?,
+            selinux_label: optional("process.selinuxLabel", &raw.selinux_label)?,
+            scheduler: raw
+                .scheduler
+                .as_ref()
+                .map(scheduling::scheduler)
+                .transpose()?,
+            io_priority: raw
+                .io_priority
+                .as_ref()
+                .map(scheduling::io_priority)
+                .transpose()?,
+            exec_affinity: scheduling::affinity(&raw.exec_cpu_affinity.unwrap_or_default())?,
             terminal: raw.terminal,
+            console_size: raw
+                .console_size
+                .filter(|size| (size.height, size.width) != (0, 0))
+                .map(|size| Size {
+                    rows: size.height,
+                    columns: size.width,
+                }),
         })
     }
 }
 
-fn refuse_unsupported(raw: &raw::Process) -> Result<()> {
-    let asked = [
-        ("process.scheduler", raw.scheduler.is_some()),
-        ("process.ioPriority", raw.io_priority.is_some()),
-        ("process.execCPUAffinity", raw.exec_cpu_affinity.is_some()),
-        ("process.selinuxLabel", !raw.selinux_label.is_empty()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),
-        None => Ok(()),
-    }
-}
-
-fn optional(field: &str, text: &str) -> Result<Option<CString>> {
+pub(super) fn optional(field: &str, text: &str) -> Result<Option<CString>> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -47,6 +47,7 @@ object!(Root {
 
 object!(Process {
     terminal: bool,
+    console_size: Option<ConsoleSize>,
     user: User,
     args: Vec<String>,
     env: Vec<String>,
@@ -57,11 +58,40 @@ object!(Process {
     apparmor_profile: String,
     selinux_label: String,
     oom_score_adj: Option<i32>,
-    scheduler: Option<serde::de::IgnoredAny>,
-    io_priority: Option<serde::de::IgnoredAny>,
+    scheduler: Option<Scheduler>,
+    io_priority: Option<IoPriority>,
     #[serde(rename = "execCPUAffinity")]
-    exec_cpu_affinity: Option<serde::de::IgnoredAny>,
+    exec_cpu_affinity: Option<Affinity>,
 });
+
+object!(Scheduler {
+    policy: String,
+    nice: i32,
+    priority: u32,
+    flags: Vec<String>,
+    runtime: u64,
+    deadline: u64,
+    period: u64,
+});
+
+object!(IoPriority {
+    class: String,
+    priority: i32,
+});
+
+object!(Affinity {
+    initial: String,
+    #[serde(rename = "final")]
+    last: String,
+});
+
+object!(
+    #[derive(Copy)]
+    ConsoleSize {
+        height: u16,
+        width: u16,
+    }
+);
 
 object!(User {
     uid: u32,
@@ -125,10 +155,26 @@ object!(Linux {
     readonly_paths: Vec<String>,
     mount_label: String,
     intel_rdt: Option<serde::de::IgnoredAny>,
-    personality: Option<serde::de::IgnoredAny>,
-    time_offsets: Option<serde::de::IgnoredAny>,
+    personality: Option<Personality>,
+    time_offsets: BTreeMap<String, TimeOffset>,
     net_devices: Option<serde::de::IgnoredAny>,
-    memory_policy: Option<serde::de::IgnoredAny>,
+    memory_policy: Option<MemoryPolicy>,
+});
+
+object!(Personality {
+    domain: String,
+    flags: Vec<String>,
+});
+
+object!(MemoryPolicy {
+    mode: String,
+    nodes: String,
+    flags: Vec<String>,
+});
+
+object!(TimeOffset {
+    secs: i64,
+    nanosecs: u32,
 });
 
 object!(Namespace {
@@ -238,6 +284,7 @@ object!(Seccomp {
     architectures: Vec<String>,
     flags: Vec<String>,
     listener_path: String,
+    listener_metadata: String,
     syscalls: Vec<Syscall>,
 });
 

@@ -74,6 +74,8 @@ pub struct Memory {
     pub reservation: Option<i64>,
     /// Memory and swap together, at most.
     pub swap: Option<i64>,
+    /// Whether a limit below what is in use is refused, instead of killing.
+    pub check_before_update: bool,
 }
 
 /// Shares and limits of processor time.
@@ -272,11 +274,8 @@ fn memory(raw: &raw::Memory) -> Result<Memory> {
         limit: size("limit", raw.limit)?,
         reservation: size("reservation", raw.reservation)?,
         swap: size("swap", raw.swap)?.filter(|n| *n != 0),
+        check_before_update: raw.check_before_update,
     };
-    if raw.check_before_update {
-        let field = format!("{PREFIX}.memory.checkBeforeUpdate");
-        return Err(Invalid::new(field, "this runtime does not support it"));
-    }
     match (memory.limit, memory.swap) {
         (_, None | Some(-1)) => Ok(memory),
         (Some(limit), Some(swap)) if limit >= 0 && swap >= limit => Ok(memory),
@@ -368,7 +367,7 @@ fn file_part(field: &str, name: &str) -> Result<()> {
 }
 
 impl Resources {
-    pub(super) fn validate(raw: raw::Resources) -> Result<Self> {
+    pub(crate) fn validate(raw: raw::Resources) -> Result<Self> {
         let rule = |(i, rule)| DeviceRule::validate(&format!("{PREFIX}.devices[{i}]"), rule);
         let devices = raw
             .devices

@@ -1,7 +1,9 @@
 //! `linux.seccomp`: the words of libseccomp into typed rules.
 
+use serde::{Deserialize, Serialize};
+
 use super::raw;
-use super::{Invalid, Result};
+use super::{Invalid, Result, absolute_path};
 
 /// What happens to a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Action {
     Trap,
     /// It fails with this error number.
     Errno(u16),
+    /// Whoever has the filter's listener decides.
+    Notify,
     /// The tracer is told this number.
     Trace(u16),
     /// It is let through and logged.
@@ -91,6 +95,17 @@ pub struct Seccomp {
     pub flags: u64,
     /// The rules.
     pub rules: Vec<Rule>,
+    /// Who decides about [`Action::Notify`]; with such a rule there is one.
+    pub listener: Option<Listener>,
+}
+
+/// Who gets the filter's listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// A socket of the host.
+    pub path: String,
+    /// What it is told beside the container's state.
+    pub metadata: String,
 }
 
 /// What libseccomp knows beside ours: never seen on our machines, so a filter
@@ -115,6 +130,9 @@ const FOREIGN: [&str; 17] = [
     "SH",
 ];
 
+/// Means something only with a listener, and the kernel refuses it without.
+const WAIT_KILLABLE_RECV: u64 = 1 << 5;
+
 const DEFAULT_ERRNO: u32 = 1; // EPERM
 const MAX_ERRNO: u32 = 4095;
 
@@ -134,17 +152,12 @@ fn action(field: &str, word: &str, errno_ret: Option<u32>) -> Result<Action> {
         "SCMP_ACT_TRAP" => Action::Trap,
         "SCMP_ACT_LOG" => Action::Log,
         "SCMP_ACT_ALLOW" => Action::Allow,
-        "SCMP_ACT_NOTIFY" => {
-            return Err(Invalid::new(
-                field,
-                "this runtime does not support SCMP_ACT_NOTIFY",
-            ));
-        }
+        "SCMP_ACT_NOTIFY" => Action::Notify,
         other => {
             return Err(Invalid::choice(
                 field,
                 other,
-                "SCMP_ACT_ALLOW, _ERRNO, _KILL, _KILL_PROCESS, _KILL_THREAD, _LOG, _TRACE, _TRAP",
+                "SCMP_ACT_ALLOW, _ERRNO, _KILL, _KILL_PROCESS, _KILL_THREAD, _LOG, _NOTIFY, _TRACE, _TRAP",
             ));
         }
     };
@@ -179,11 +192,11 @@ fn architecture(field: &str, word: &str) -> Result<Option<Arch>> {
 
 fn flag(field: &str, word: &str) -> Result<u64> {
     match word {
-        "SECCOMP_FILTER_FLAG_TSYNC" => Ok(libc::SECCOMP_FILTER_FLAG_TSYNC),
+        // There is one thread when the filter is loaded.
+        "SECCOMP_FILTER_FLAG_TSYNC" => Ok(0),
         "SECCOMP_FILTER_FLAG_LOG" => Ok(libc::SECCOMP_FILTER_FLAG_LOG),
         "SECCOMP_FILTER_FLAG_SPEC_ALLOW" => Ok(libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW),
-        // Only means something with a listener.
-        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => Ok(0),
+        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" => Ok(WAIT_KILLABLE_RECV),
         other => Err(Invalid::choice(
             field,
             other,
@@ -193,6 +206,22 @@ fn flag(field: &str, word: &str) -> Result<u64> {
 }
 
 impl Argument {
+    /// The value that is compared with, and the bits of the argument that are.
+    #[must_use]
+    pub fn compared(&self) -> (u64, u64) {
+        match self.operator {
+            Operator::MaskedEqual => (self.value_two & self.value, self.value),
+            _ => (self.value, u64::MAX),
+        }
+    }
+
+    /// Whether it says nothing: no bit is compared.
+    #[must_use]
+    pub fn always_holds(&self, narrow: bool) -> bool {
+        let seen = if narrow { 0xffff_ffff } else { u64::MAX };
+        self.compared().1 & seen == 0
+    }
+
     fn validate(field: &str, raw: &raw::Argument) -> Result<Self> {
         let operator = match raw.op.as_str() {
             "SCMP_CMP_NE" => Operator::NotEqual,
@@ -229,10 +258,6 @@ impl Argument {
 impl Seccomp {
     pub(super) fn validate(raw: raw::Seccomp) -> Result<Self> {
         let prefix = "linux.seccomp";
-        if !raw.listener_path.is_empty() {
-            let problem = "this runtime does not support it";
-            return Err(Invalid::new(format!("{prefix}.listenerPath"), problem));
-        }
         let default_action = action(
             &format!("{prefix}.defaultAction"),
             &raw.default_action,
@@ -263,11 +288,61 @@ impl Seccomp {
                 args,
             });
         }
+        let listener = listener(&raw.listener_path, raw.listener_metadata)?;
+        if listener.is_some() {
+            let problem = "this runtime does not support it";
+            return Err(Invalid::new(format!("{prefix}.listenerPath"), problem));
+        }
+        check_notify(default_action, &rules, listener.is_some())?;
+        if !rules.iter().any(|rule| rule.action == Action::Notify) {
+            flags &= !WAIT_KILLABLE_RECV;
+        }
         Ok(Self {
             default_action,
             architectures,
             flags,
             rules,
+            listener,
         })
     }
+}
+
+fn listener(path: &str, metadata: String) -> Result<Option<Listener>> {
+    match (path, metadata.is_empty()) {
+        ("", true) => Ok(None),
+        ("", false) => Err(Invalid::new(
+            "linux.seccomp.listenerMetadata",
+            "is set without listenerPath",
+        )),
+        (path, _) => {
+            absolute_path("linux.seccomp.listenerPath", path)?;
+            Ok(Some(Listener {
+                path: path.to_owned(),
+                metadata,
+            }))
+        }
+    }
+}
+
+/// The process tells the number of its listener by write(2), under the filter.
+fn check_notify(default: Action, rules: &[Rule], listener: bool) -> Result<()> {
+    if default == Action::Notify {
+        let problem = "SCMP_ACT_NOTIFY cannot be the default: the listener would have to decide about its own delivery";
+        return Err(Invalid::new("linux.seccomp.defaultAction", problem));
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let field = || format!("linux.seccomp.syscalls[{i}].action");
+        if rule.action != Action::Notify {
+            continue;
+        }
+        if !listener {
+            let problem = "SCMP_ACT_NOTIFY needs linux.seccomp.listenerPath";
+            return Err(Invalid::new(field(), problem));
+        }
+        if rule.names.iter().any(|name| name == "write") {
+            let problem = "SCMP_ACT_NOTIFY cannot be for write, by which the listener is delivered";
+            return Err(Invalid::new(field(), problem));
+        }
+    }
+    Ok(())
 }

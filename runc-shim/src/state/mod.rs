@@ -5,6 +5,7 @@
 //! Commands that change a container hold a lock (flock(2)) on its folder.
 
 mod clock;
+mod json;
 mod liveness;
 
 use std::collections::BTreeMap;
@@ -16,25 +17,28 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 pub use clock::now;
+pub use json::Json;
 pub use liveness::start_time;
 
+use crate::cgroup;
 use crate::error::Error;
-use crate::spec::Hooks;
-use crate::sys::file;
+use crate::spec::{Hook, Hooks};
+use crate::sys::{file, process};
 
 /// The version of the runtime specification that this runtime speaks.
 pub const OCI_VERSION: &str = "1.2.1";
 
 const FILE: &str = "state.json";
+/// The configuration as it was when the container was made.
+const CONFIG: &str = "config.json";
 /// The socket of a container that was created and not started.
 const START: &str = "start";
 
 /// Where in its life a container is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// It is being made, or its making was cut short.
     Creating,
@@ -42,6 +46,8 @@ pub enum Status {
     Created,
     /// Its program runs.
     Running,
+    /// Its processes are held by `pause`.
+    Paused,
     /// Its process has ended.
     Stopped,
 }
@@ -52,13 +58,14 @@ impl fmt::Display for Status {
             Self::Creating => "creating",
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         })
     }
 }
 
 /// The content of `state.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct State {
     /// The specification's version.
@@ -82,6 +89,109 @@ pub struct State {
     pub annotations: BTreeMap<String, String>,
     /// Hooks of later stages.
     pub hooks: Hooks,
+}
+
+impl State {
+    /// Reads the content of its file.
+    ///
+    /// # Errors
+    /// It is not one of ours.
+    pub fn parse(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// The content of its file.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = Json::compact();
+        json.object(|json| {
+            json.field("ociVersion").string(&self.oci_version);
+            json.field("id").string(&self.id);
+            json.field("pid").word(&self.pid);
+            json.field("pidStartTime").word(&self.pid_start_time);
+            json.field("bundle").string(&self.bundle.to_string_lossy());
+            json.field("rootfs").string(&self.rootfs.to_string_lossy());
+            json.field("created").string(&self.created);
+            json.field("cgroup").string(&self.cgroup);
+            json.field("annotations").object(|json| {
+                for (name, value) in &self.annotations {
+                    json.field(name).string(value);
+                }
+            });
+            json.field("hooks").object(|json| {
+                let stages = [
+                    ("create_runtime", &self.hooks.create_runtime),
+                    ("create_container", &self.hooks.create_container),
+                    ("start_container", &self.hooks.start_container),
+                    ("poststart", &self.hooks.poststart),
+                    ("poststop", &self.hooks.poststop),
+                ];
+                for (stage, hooks) in stages {
+                    json.field(stage).list(|json| {
+                        for hook in hooks {
+                            write_hook(json.entry(), hook);
+                        }
+                    });
+                }
+            });
+        });
+        json.finish()
+    }
+
+    /// As the specification has it (runtime.md, "State"), with runc's `rootfs`,
+    /// `created` and `owner`.
+    pub fn tell(&self, status: Status, json: &mut Json) {
+        let pid = if status == Status::Stopped {
+            0
+        } else {
+            self.pid
+        };
+        json.object(|json| {
+            json.field("ociVersion").string(&self.oci_version);
+            json.field("id").string(&self.id);
+            json.field("pid").word(&pid);
+            json.field("status").string(&status.to_string());
+            json.field("bundle").string(&self.bundle.to_string_lossy());
+            json.field("rootfs").string(&self.rootfs.to_string_lossy());
+            json.field("created").string(&self.created);
+            if !self.annotations.is_empty() {
+                json.field("annotations").object(|json| {
+                    for (name, value) in &self.annotations {
+                        json.field(name).string(value);
+                    }
+                });
+            }
+            json.field("owner").string("");
+        });
+    }
+}
+
+fn write_hook(json: &mut Json, hook: &Hook) {
+    json.object(|json| {
+        json.field("path").string(&hook.path);
+        json.field("args")
+            .strings(hook.args.iter().map(String::as_str));
+        json.field("env")
+            .strings(hook.env.iter().map(String::as_str));
+        if let Some(seconds) = hook.timeout {
+            json.field("timeout").word(&seconds);
+        }
+    });
+}
+
+/// The ids of all containers, in order. Without the folder there is none.
+///
+/// # Errors
+/// The kernel's.
+pub fn ids(root: &Path) -> Result<Vec<String>, Error> {
+    let entries = match fs::read_dir(root) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(Error::io("read", root.display()))?,
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<String> = names.filter(|name| check_id(name).is_ok()).collect();
+    ids.sort_unstable();
+    Ok(ids)
 }
 
 /// A container's folder.
@@ -178,7 +288,7 @@ impl Folder {
     pub fn read(&self) -> Result<State, Error> {
         let path = self.path.join(FILE);
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|source| Error::State {
+            Ok(text) => State::parse(&text).map_err(|source| Error::State {
                 file: path.display().to_string(),
                 source,
             }),
@@ -197,11 +307,26 @@ impl Folder {
     /// The kernel's.
     pub fn write(&self, state: &State) -> Result<(), Error> {
         let path = self.path.join(FILE);
-        let text = serde_json::to_vec(state).map_err(|source| Error::State {
-            file: path.display().to_string(),
-            source,
-        })?;
-        replace(&path, &text).map_err(Error::io("write", path.display()))
+        replace(&path, state.to_json().as_bytes()).map_err(Error::io("write", path.display()))
+    }
+
+    /// Keeps the text of the configuration for [`Folder::config`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn keep_config(&self, text: &[u8]) -> Result<(), Error> {
+        let path = self.path.join(CONFIG);
+        fs::write(&path, text).map_err(Error::io("write", path.display()))
+    }
+
+    /// The configuration that the container was made of, and its file.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn config(&self) -> Result<(Vec<u8>, PathBuf), Error> {
+        let path = self.path.join(CONFIG);
+        let text = fs::read(&path).map_err(Error::io("read", path.display()))?;
+        Ok((text, path))
     }
 
     /// Where in its life the container is.
@@ -213,10 +338,28 @@ impl Folder {
         if !liveness::is_alive(state.pid, state.pid_start_time) {
             return Status::Stopped;
         }
-        if self.path.join(START).exists() {
+        if cgroup::is_frozen(&state.cgroup) {
+            Status::Paused
+        } else if self.path.join(START).exists() {
             Status::Created
         } else {
             Status::Running
+        }
+    }
+
+    /// Kills the first process, if it lives.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kill(&self, state: &State) -> Result<(), Error> {
+        if state.pid == 0 || !liveness::is_alive(state.pid, state.pid_start_time) {
+            return Ok(());
+        }
+        match process::open_pid(state.pid)
+            .and_then(|pid| process::send_signal(pid.as_fd(), libc::SIGKILL))
+        {
+            Err(e) if e.raw_os_error() != Some(libc::ESRCH) => Err(Error::io("kill", &self.id)(e)),
+            _ => Ok(()),
         }
     }
 
@@ -296,10 +439,21 @@ mod tests {
         let folder = Folder::create(&root, "c1").unwrap();
         assert!(matches!(Folder::create(&root, "c1"), Err(Error::Exists)));
         assert_eq!(folder.status(&folder.read().unwrap()), Status::Creating);
+        let hook = Hook {
+            path: "/bin/x".to_owned(),
+            args: vec!["x".to_owned(), "\"".to_owned()],
+            env: vec!["A=1".to_owned()],
+            timeout: Some(3),
+        };
         let state = State {
             id: "c1".to_owned(),
             pid: 1,
             pid_start_time: 0,
+            annotations: BTreeMap::from([("a".to_owned(), "\n".to_owned())]),
+            hooks: Hooks {
+                poststop: vec![hook],
+                ..Hooks::default()
+            },
             ..State::default()
         };
         folder.write(&state).unwrap();

@@ -108,6 +108,15 @@ pub fn chdir(path: &CStr) -> io::Result<()> {
     check_unit(unsafe { libc::syscall(libc::SYS_chdir, path.as_ptr()) })
 }
 
+/// chroot(2) to the current directory.
+///
+/// # Errors
+/// The kernel's.
+pub fn chroot_to_cwd() -> io::Result<()> {
+    // SAFETY: the path is a static C string.
+    check_unit(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) })
+}
+
 /// Whether the current directory can be reached from the root: getcwd(2)
 /// writes `(unreachable)` before one that cannot.
 ///
@@ -120,20 +129,25 @@ pub fn cwd_is_reachable() -> io::Result<bool> {
     Ok(path.first() == Some(&b'/'))
 }
 
-/// faccessat(2) for execution, by the effective ids where the kernel can.
+/// faccessat(2) for execution, by the real ids.
 ///
 /// # Errors
 /// The kernel's.
 pub fn can_execute(path: &CStr) -> io::Result<()> {
+    access(path, libc::X_OK)
+}
+
+/// faccessat(2) for writing, by the real ids.
+///
+/// # Errors
+/// The kernel's.
+pub fn can_write(path: &CStr) -> io::Result<()> {
+    access(path, libc::W_OK)
+}
+
+fn access(path: &CStr, how: i32) -> io::Result<()> {
     // SAFETY: `path` is a C string that outlives the call.
-    check_unit(unsafe {
-        libc::syscall(
-            libc::SYS_faccessat,
-            libc::AT_FDCWD,
-            path.as_ptr(),
-            libc::X_OK,
-        )
-    })
+    check_unit(unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), how) })
 }
 
 /// What [`stat`] tells of a file.
@@ -203,6 +217,12 @@ impl Filesystem {
         self.magic == 0x9fa0
     }
 
+    /// devpts.
+    #[must_use]
+    pub fn is_devpts(self) -> bool {
+        self.magic == 0x1cd1
+    }
+
     /// cgroup v2.
     #[must_use]
     pub fn is_cgroup2(self) -> bool {
@@ -220,7 +240,10 @@ pub fn filesystem(fd: BorrowedFd<'_>) -> io::Result<Filesystem> {
     check_unit(unsafe { libc::fstatfs(fd.as_raw_fd(), stat.as_mut_ptr()) }.into())?;
     // SAFETY: fstatfs succeeded, so it is filled.
     let stat = unsafe { stat.assume_init() };
-    Ok(Filesystem { magic: stat.f_type })
+    // Signed or not: that differs between C libraries.
+    Ok(Filesystem {
+        magic: stat.f_type as _,
+    })
 }
 
 /// fstatvfs(3): whether the file lies on a mount, or on a filesystem, that
@@ -280,24 +303,24 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     })
 }
 
-/// close_range(2) around these: closes every descriptor from 3 on but them.
-/// Only for a new process that goes on with these alone; what else its memory
-/// names is closed under it.
+/// close_range(2) around these: closes every descriptor from `first` on but
+/// them. Only for a new process that goes on with these alone; what else its
+/// memory names is closed under it.
 ///
 /// # Errors
 /// The kernel's.
-pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub fn close_all_but(first: u32, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut keep: Vec<u32> = keep
         .iter()
         .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
         .collect();
     keep.sort_unstable();
-    let mut first = 3;
-    for fd in keep.into_iter().filter(|fd| *fd >= 3) {
+    let mut first = first;
+    for fd in keep {
         if first < fd {
             close_range(first, fd - 1)?;
         }
-        first = fd + 1;
+        first = first.max(fd + 1);
     }
     close_range(first, u32::MAX)
 }
@@ -306,6 +329,42 @@ fn close_range(first: u32, last: u32) -> io::Result<()> {
     // SAFETY: no pointers; who owns the descriptors never uses them again, as
     // `close_all_but` says.
     check_unit(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })
+}
+
+/// dup3(2): makes `number`, which is no other, mean what `fd` means, and keeps
+/// it through exec.
+///
+/// # Errors
+/// The kernel's.
+pub fn duplicate_to(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    // SAFETY: no pointers; `number` is of those that nobody owns (0, 1, 2).
+    check_unit(unsafe { libc::syscall(libc::SYS_dup3, fd.as_raw_fd(), number, 0) })
+}
+
+/// Whether a descriptor of this number is open, by fcntl(2).
+#[must_use]
+pub fn is_open(number: u32) -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFD) >= 0 }
+}
+
+/// fcntl(2): whether reads and writes wait for the other side.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_waiting(fd: BorrowedFd<'_>, waiting: bool) -> io::Result<()> {
+    let flags = if waiting { 0 } else { libc::O_NONBLOCK };
+    // SAFETY: no pointers.
+    check_unit(unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_SETFL, flags) })
+}
+
+/// fchown(2) of the owner alone.
+///
+/// # Errors
+/// The kernel's.
+pub fn give_to(fd: BorrowedFd<'_>, uid: u32) -> io::Result<()> {
+    // SAFETY: no pointers; -1 leaves the group as it is.
+    check_unit(unsafe { libc::syscall(libc::SYS_fchown, fd.as_raw_fd(), uid, -1) })
 }
 
 /// umask(2).

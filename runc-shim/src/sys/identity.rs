@@ -15,6 +15,24 @@ pub fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
     check_unit(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })
 }
 
+/// geteuid(2) and getegid(2).
+#[must_use]
+pub fn own_ids() -> (u32, u32) {
+    // SAFETY: no pointers, cannot fail.
+    let uid = unsafe { libc::geteuid() };
+    // SAFETY: no pointers, cannot fail.
+    let gid = unsafe { libc::getegid() };
+    (uid, gid)
+}
+
+/// geteuid(2): whether it is 0, which may do what others may not. In a user
+/// namespace of its own it may less; the kernel then says so.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// setgroups(2).
 ///
 /// # Errors
@@ -43,6 +61,15 @@ pub fn keep_capabilities() -> io::Result<()> {
 /// The kernel's.
 pub fn set_no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(|_| ())
+}
+
+/// Nobody without rights over the host may trace this process, or read its
+/// memory and descriptors in `/proc`, until the next exec.
+///
+/// # Errors
+/// The kernel's.
+pub fn forbid_tracing() -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0, 0).map(|_| ())
 }
 
 /// Takes every capability that is not in `keep` (a bit each) out of the

@@ -10,8 +10,10 @@ pub mod mount;
 pub mod namespace;
 pub mod process;
 pub mod resolve;
+pub mod scheduling;
 pub mod signal;
 pub mod socket;
+pub mod terminal;
 
 use std::io;
 

@@ -131,6 +131,32 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, recursive: bool) -> io::Res
     })
 }
 
+/// mount_setattr(2) with `MOUNT_ATTR_IDMAP`: files of a mount that is not
+/// attached yet belong to whom the user namespace says.
+///
+/// # Errors
+/// The kernel's; `EINVAL`: the filesystem cannot.
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> io::Result<()> {
+    const MAP_IDS: u64 = 0x0010_0000;
+    let namespace = u64::try_from(namespace.as_raw_fd()).unwrap_or_default();
+    let attributes: [u64; 4] = [MAP_IDS, 0, 0, namespace];
+    // SAFETY: `attributes` has the layout of `struct mount_attr` (four u64).
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive_flag(recursive),
+            attributes.as_ptr(),
+            size_of_val(&attributes),
+        )
+    })
+}
+
 /// fsopen(2): a filesystem to be configured.
 ///
 /// # Errors
@@ -275,4 +301,33 @@ pub fn pivot_to_cwd() -> io::Result<()> {
 pub fn detach_cwd() -> io::Result<()> {
     // SAFETY: the path is a static C string.
     check_unit(unsafe { libc::syscall(libc::SYS_umount2, c".".as_ptr(), libc::MNT_DETACH) })
+}
+
+/// umount2(2) with `MNT_DETACH` of what is mounted at `path`.
+///
+/// # Errors
+/// The kernel's.
+pub fn detach(path: &CStr) -> io::Result<()> {
+    // SAFETY: `path` is a C string that outlives the call.
+    check_unit(unsafe { libc::syscall(libc::SYS_umount2, path.as_ptr(), libc::MNT_DETACH) })
+}
+
+/// mount(2) with `MS_MOVE`: the mount that is the current directory goes on
+/// top of `/`.
+///
+/// # Errors
+/// The kernel's.
+pub fn move_cwd_to_root() -> io::Result<()> {
+    let none = ptr::null::<libc::c_char>();
+    // SAFETY: both paths are static C strings; the rest may be null here.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_mount,
+            c".".as_ptr(),
+            c"/".as_ptr(),
+            none,
+            libc::MS_MOVE,
+            none,
+        )
+    })
 }

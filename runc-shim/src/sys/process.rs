@@ -79,6 +79,22 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// getpid(2).
+#[must_use]
+pub fn own_id() -> i32 {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// chroot(2) to the current directory.
+///
+/// # Errors
+/// The kernel's.
+pub fn change_root_to_cwd() -> io::Result<()> {
+    // SAFETY: the path is a static C string.
+    check_unit(unsafe { libc::syscall(libc::SYS_chroot, c".".as_ptr()) })
+}
+
 /// setsid(2).
 ///
 /// # Errors
@@ -200,6 +216,27 @@ pub fn poll(fd: BorrowedFd<'_>, events: i16, timeout_ms: Option<i32>) -> io::Res
     // SAFETY: one entry, as stated.
     check_int(unsafe { libc::poll(&raw mut entry, 1, timeout_ms.unwrap_or(-1)) }.into())
         .map(|n| n > 0)
+}
+
+/// poll(2) on several descriptors, each for its events; what came of each is
+/// the result. `None` waits for ever.
+///
+/// # Errors
+/// The kernel's.
+pub fn poll_all<const N: usize>(
+    entries: [(Option<BorrowedFd<'_>>, i16); N],
+    timeout_ms: Option<i32>,
+) -> io::Result<[i16; N]> {
+    let mut entries = entries.map(|(fd, events)| libc::pollfd {
+        // The kernel passes over negative ones.
+        fd: fd.filter(|_| events != 0).map_or(-1, |fd| fd.as_raw_fd()),
+        events,
+        revents: 0,
+    });
+    let count = entries.len() as libc::nfds_t;
+    // SAFETY: as many entries as stated.
+    check_int(unsafe { libc::poll(entries.as_mut_ptr(), count, timeout_ms.unwrap_or(-1)) }.into())?;
+    Ok(entries.map(|entry| entry.revents))
 }
 
 /// [`poll`] until a point in time, whatever signals come between.

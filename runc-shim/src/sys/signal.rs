@@ -1,9 +1,10 @@
 //! Signals: masks, dispositions, and waiting for them.
 
 use std::io;
-use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
+use super::file::owned;
 use super::{check_int, check_unit};
 
 /// The kernel's `sigset_t`: a bit per signal, 1 being the lowest.
@@ -60,7 +61,7 @@ fn set_action(signal: i32, action: &[u64; 4]) -> io::Result<()> {
     })
 }
 
-/// Blocks every signal, so that [`next`] can take them one by one.
+/// Blocks every signal, so that [`descriptor`] can give them one by one.
 ///
 /// # Errors
 /// The kernel's.
@@ -68,24 +69,47 @@ pub fn block_all() -> io::Result<()> {
     set_mask(EVERY_SIGNAL)
 }
 
-/// rt_sigtimedwait(2) without a limit: the next signal.
+/// signalfd(2): a descriptor from which blocked signals are read.
 ///
 /// # Errors
 /// The kernel's.
-pub fn next() -> io::Result<i32> {
+pub fn descriptor() -> io::Result<OwnedFd> {
     let mask = EVERY_SIGNAL;
-    let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
-    let forever = ptr::null::<libc::timespec>();
-    // SAFETY: a mask of the stated size, and an info that is ours.
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: a mask of the stated size.
     check_int(unsafe {
         libc::syscall(
-            libc::SYS_rt_sigtimedwait,
+            libc::SYS_signalfd4,
+            -1,
             &raw const mask,
-            info.as_mut_ptr(),
-            forever,
             size_of::<u64>(),
+            flags,
         )
     })
+    .map(owned)
+}
+
+/// The next signal of a [`descriptor`]; `None`: there is none now.
+///
+/// # Errors
+/// The kernel's.
+pub fn next(signals: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    // `struct signalfd_siginfo`; the signal's number comes first.
+    let mut info = [0u32; 32];
+    // SAFETY: the buffer is ours and as long as stated.
+    let read = check_int(unsafe {
+        libc::syscall(
+            libc::SYS_read,
+            signals.as_raw_fd(),
+            info.as_mut_ptr(),
+            size_of_val(&info),
+        )
+    });
+    match read {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e),
+        Ok(_) => Ok(info.first().and_then(|n| i32::try_from(*n).ok())),
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +139,10 @@ mod tests {
 
     #[test]
     fn no_signal_stays_ignored() {
-        assert_eq!(ignored_after(|| Ok(())), "0000000180000001");
+        // Whoever runs the test may ignore more.
+        let ignored = ignored_after(|| Ok(()));
+        let ignored = u64::from_str_radix(&ignored, 16).unwrap();
+        assert_eq!(ignored & 0x1_8000_0001, 0x1_8000_0001);
         assert_eq!(ignored_after(reset), "0000000000000000");
     }
 }

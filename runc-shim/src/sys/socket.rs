@@ -1,13 +1,16 @@
-//! Unix sockets that keep records apart (`SOCK_SEQPACKET`).
+//! Unix sockets: those that keep records apart (`SOCK_SEQPACKET`), and
+//! descriptors that are sent over a socket (unix(7), `SCM_RIGHTS`).
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use super::file::owned;
 use super::{check_int, check_unit};
 
-const KIND: i32 = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+const RECORDS: i32 = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+const STREAM: i32 = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
 
 /// socketpair(2).
 ///
@@ -20,7 +23,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         libc::syscall(
             libc::SYS_socketpair,
             libc::AF_UNIX,
-            KIND,
+            RECORDS,
             0,
             fds.as_mut_ptr(),
         )
@@ -43,9 +46,9 @@ fn address(path: &[u8]) -> io::Result<libc::sockaddr_un> {
     Ok(address)
 }
 
-fn socket() -> io::Result<OwnedFd> {
+fn socket(kind: i32) -> io::Result<OwnedFd> {
     // SAFETY: no pointers.
-    check_int(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, KIND, 0) }).map(owned)
+    check_int(unsafe { libc::syscall(libc::SYS_socket, libc::AF_UNIX, kind, 0) }).map(owned)
 }
 
 /// A socket that listens at `path`.
@@ -54,7 +57,7 @@ fn socket() -> io::Result<OwnedFd> {
 /// The kernel's; `ENAMETOOLONG` for more than 107 bytes.
 pub fn listen(path: &[u8]) -> io::Result<OwnedFd> {
     let address = address(path)?;
-    let socket = socket()?;
+    let socket = socket(RECORDS)?;
     // SAFETY: an address of the stated size.
     check_unit(unsafe {
         libc::syscall(
@@ -74,8 +77,20 @@ pub fn listen(path: &[u8]) -> io::Result<OwnedFd> {
 /// # Errors
 /// The kernel's; `ECONNREFUSED`: nobody listens any more.
 pub fn connect(path: &[u8]) -> io::Result<OwnedFd> {
+    connect_as(RECORDS, path)
+}
+
+/// Connects to the socket at `path`, which is one of bytes without records.
+///
+/// # Errors
+/// The kernel's; `ECONNREFUSED`: nobody listens any more.
+pub fn connect_stream(path: &[u8]) -> io::Result<OwnedFd> {
+    connect_as(STREAM, path)
+}
+
+fn connect_as(kind: i32, path: &[u8]) -> io::Result<OwnedFd> {
     let address = address(path)?;
-    let socket = socket()?;
+    let socket = socket(kind)?;
     // SAFETY: an address of the stated size.
     check_unit(unsafe {
         libc::syscall(
@@ -127,24 +142,100 @@ pub fn send(socket: BorrowedFd<'_>, record: &[u8]) -> io::Result<()> {
     })
 }
 
-/// Receives one record into `buffer`; the part that was filled. Empty: the
-/// other side has closed.
+/// A control message that holds one descriptor, with the layout of cmsg(3).
+#[repr(C)]
+struct Rights {
+    header: libc::cmsghdr,
+    descriptor: libc::c_int,
+    // Up to the next multiple of the header's alignment, as CMSG_SPACE counts.
+    padding: libc::c_int,
+}
+
+/// What CMSG_LEN counts: without the padding.
+const RIGHTS_LENGTH: usize = size_of::<libc::cmsghdr>() + size_of::<libc::c_int>();
+
+/// The message of sendmsg(2) and recvmsg(2), to and from nobody in particular.
+fn message(data: &mut libc::iovec, rights: Option<&mut Rights>) -> libc::msghdr {
+    // SAFETY: a message of zeros is an empty one.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = data;
+    message.msg_iovlen = 1;
+    if let Some(rights) = rights {
+        message.msg_control = ptr::from_mut(rights).cast();
+        // The C libraries have different types for the length.
+        #[allow(clippy::useless_conversion, reason = "u32 in musl, usize in glibc")]
+        let length = size_of::<Rights>().try_into().unwrap_or_default();
+        message.msg_controllen = length;
+    }
+    message
+}
+
+fn rights(descriptor: i32) -> Rights {
+    // SAFETY: a header of zeros is an empty one.
+    let mut header: libc::cmsghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    #[allow(clippy::useless_conversion, reason = "u32 in musl, usize in glibc")]
+    let length = RIGHTS_LENGTH.try_into().unwrap_or_default();
+    header.cmsg_len = length;
+    header.cmsg_level = libc::SOL_SOCKET;
+    header.cmsg_type = libc::SCM_RIGHTS;
+    Rights {
+        header,
+        descriptor,
+        padding: 0,
+    }
+}
+
+/// Sends one record, at least a byte, with a descriptor.
 ///
 /// # Errors
 /// The kernel's.
-pub fn receive<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    let none = ptr::null_mut::<libc::c_void>();
+pub fn send_with(
+    socket: BorrowedFd<'_>,
+    record: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let mut data = libc::iovec {
+        iov_base: record.as_ptr().cast_mut().cast(),
+        iov_len: record.len(),
+    };
+    let mut rights = rights(descriptor.as_raw_fd());
+    let message = message(&mut data, Some(&mut rights));
+    // SAFETY: the message points to a record and to rights that outlive the
+    // call, which writes to neither.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_sendmsg,
+            socket.as_raw_fd(),
+            &raw const message,
+            libc::MSG_NOSIGNAL,
+        )
+    })
+}
+
+/// Receives one record into `buffer`; the part that was filled, and the
+/// descriptor that came with it. Empty: the other side has closed.
+///
+/// # Errors
+/// The kernel's.
+pub fn receive_with<'a>(
+    socket: BorrowedFd<'_>,
+    buffer: &'a mut [u8],
+) -> io::Result<(&'a [u8], Option<OwnedFd>)> {
+    let mut data = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    let mut rights = rights(-1);
+    let mut message = message(&mut data, Some(&mut rights));
     let n = loop {
-        // SAFETY: the buffer is ours and as long as stated.
+        // SAFETY: the message points to a buffer and to rights that are ours
+        // and as long as stated.
         let n = check_int(unsafe {
             libc::syscall(
-                libc::SYS_recvfrom,
+                libc::SYS_recvmsg,
                 socket.as_raw_fd(),
-                buffer.as_mut_ptr(),
-                buffer.len(),
-                0,
-                none,
-                none,
+                &raw mut message,
+                libc::MSG_CMSG_CLOEXEC,
             )
         });
         match n {
@@ -152,7 +243,44 @@ pub fn receive<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -> io::Result<&
             other => break other?,
         }
     };
-    Ok(buffer
-        .get(..usize::try_from(n).unwrap_or_default())
-        .unwrap_or_default())
+    // The kernel gives as many as there is room for, which is one.
+    let came = message.msg_controllen > 0 && rights.descriptor >= 0;
+    let descriptor = came.then(|| owned(rights.descriptor));
+    let record = buffer.get(..usize::try_from(n).unwrap_or_default());
+    Ok((record.unwrap_or_default(), descriptor))
+}
+
+/// Receives one record into `buffer`; the part that was filled. Empty: the
+/// other side has closed.
+///
+/// # Errors
+/// The kernel's.
+pub fn receive<'a>(socket: BorrowedFd<'_>, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    receive_with(socket, buffer).map(|(record, _not_expected)| record)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_descriptor_arrives_with_its_record() {
+        let (one, other) = pair().unwrap();
+        let (reader, mut writer) = io::pipe().unwrap();
+        send(one.as_fd(), b"plain").unwrap();
+        send_with(one.as_fd(), b"with", reader.as_fd()).unwrap();
+        drop(reader);
+        let mut buffer = [0; 16];
+        let (record, none) = receive_with(other.as_fd(), &mut buffer).unwrap();
+        assert_eq!((record, none.is_none()), (b"plain".as_slice(), true));
+        let (record, some) = receive_with(other.as_fd(), &mut buffer).unwrap();
+        assert_eq!(record, b"with");
+        writer.write_all(b"x").unwrap();
+        drop(writer);
+        let text = io::read_to_string(std::fs::File::from(some.unwrap())).unwrap();
+        assert_eq!(text, "x");
+    }
 }

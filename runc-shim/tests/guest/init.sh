@@ -13,6 +13,7 @@ $bb mount -t proc proc /proc
 $bb mount -t sysfs sysfs /sys
 $bb mount -t devtmpfs dev /dev
 $bb mkdir -p /dev/pts
+$bb mount -t devpts devpts /dev/pts
 $bb mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 $bb mount -t tmpfs run /run
 $bb mount -t tmpfs tmp /tmp
@@ -29,7 +30,7 @@ for case in /cases/*; do
     echo "=== $name"
     cd "$case"
     # A case that hangs is a failure of its own, and not of those after it.
-    timeout -s KILL 30 sh ./run.sh "$name" 2>&1
+    timeout -s KILL 90 sh ./run.sh "$name" 2>&1
     echo "--- $?"
 done
 echo "=== end"

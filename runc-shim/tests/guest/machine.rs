@@ -1,5 +1,6 @@
 //! The guest: what is in its initrd, and how it is booted.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,9 +10,9 @@ use crate::cpio::Archive;
 use crate::setting;
 
 /// No boot takes longer; a hang is a failure with its console, not a hang.
-const TIME_LIMIT: &str = "240";
+const TIME_LIMIT: &str = "600";
 
-const APPLETS: [&str; 46] = [
+const APPLETS: [&str; 55] = [
     "cmp",
     "sh",
     "cat",
@@ -58,6 +59,15 @@ const APPLETS: [&str; 46] = [
     "nsenter",
     "seq",
     "timeout",
+    "awk",
+    "chown",
+    "ionice",
+    "mkfifo",
+    "su",
+    "uname",
+    "stty",
+    "mv",
+    "start-stop-daemon",
 ];
 
 /// The initrd with the program under test and the cases.
@@ -89,6 +99,15 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         archive.folder(folder);
     }
     archive.folder("etc");
+    archive.file(
+        "etc/passwd",
+        0o644,
+        b"root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n",
+    );
+    for file in ["etc/subuid", "etc/subgid"] {
+        archive.file(file, 0o644, b"u:100000:65536\n");
+    }
+    map_programs(&mut archive);
     archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n");
     archive.device("dev/console", 5, 1);
     archive.file("bin/busybox", 0o755, &busybox);
@@ -110,6 +129,11 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         0o755,
         &fs::read(program).expect("HULLKIT_RUNC_SHIM"),
     );
+    archive.file(
+        "bin/qemu-agent",
+        0o755,
+        &fs::read(program.with_file_name("qemu-agent")).expect("qemu-agent beside it"),
+    );
     archive.file("init", 0o755, include_bytes!("init.sh"));
     let modules = setting("HULLKIT_MODULES").unwrap_or_default();
     for (i, module) in modules.split(':').filter(|m| !m.is_empty()).enumerate() {
@@ -130,6 +154,33 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         );
     }
     archive.finish()
+}
+
+/// newuidmap(1) and newgidmap(1) of this machine, with the libraries that they
+/// need.
+fn map_programs(archive: &mut Archive) {
+    let mut libraries = BTreeSet::new();
+    for name in ["newuidmap", "newgidmap"] {
+        let program = format!("/usr/bin/{name}");
+        let bytes = fs::read(&program).expect("uidmap is installed");
+        archive.file(&format!("bin/{name}"), 0o4755, &bytes);
+        let told = Command::new("ldd").arg(&program).output().unwrap();
+        let told = String::from_utf8(told.stdout).unwrap();
+        let paths = told.split_whitespace().filter(|word| word.starts_with('/'));
+        libraries.extend(paths.map(str::to_owned));
+    }
+    let mut folders = BTreeSet::new();
+    for library in libraries {
+        let path = Path::new(&library).strip_prefix("/").unwrap();
+        let above: Vec<&Path> = path.ancestors().skip(1).collect();
+        for folder in above.into_iter().rev() {
+            let folder = folder.to_str().unwrap();
+            if !folder.is_empty() && folders.insert(folder.to_owned()) {
+                archive.folder(folder);
+            }
+        }
+        archive.file(path.to_str().unwrap(), 0o755, &fs::read(&library).unwrap());
+    }
 }
 
 /// What a machine of an architecture is started with.
@@ -159,8 +210,9 @@ impl Machine {
     }
 }
 
-/// Boots the machine that `program` is for, and returns what the console said.
-pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8]) -> String {
+/// Boots the machine that `program` is for, with these options more, and
+/// returns what the console said.
+pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8], options: &[&str]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("initrd");
     fs::write(&path, initrd).unwrap();
@@ -168,8 +220,10 @@ pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8]) -> String {
     let output = Command::new("timeout")
         .args([TIME_LIMIT, machine.qemu])
         .args(machine.options)
-        .args(["-accel", "tcg,thread=multi", "-m", "512"])
-        .args(["-nographic", "-no-reboot", "-net", "none"])
+        .args(["-accel", "tcg,thread=multi"])
+        .args(options)
+        // Two processors, so that a race is one.
+        .args(["-smp", "2", "-nographic", "-no-reboot", "-net", "none"])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")

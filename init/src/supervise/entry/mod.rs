@@ -11,16 +11,22 @@
 //! Whether an entry may be started is not known here: the core asks
 //! [`Entry::can_start`] and looks at the others.
 
+mod limit;
 mod run;
 mod stop;
+mod watch;
 mod wish;
 
-use super::action::{Action, Report};
+use std::collections::VecDeque;
+
+use super::action::{Action, End, Report};
 use super::backoff::Backoff;
 use super::event::{Ending, RequestId};
 use super::order::Deps;
 use super::spec::{EntryId, Kind, Spec};
 use super::time::Time;
+
+pub use watch::Watch;
 
 /// From [`Action::Start`] until the runtime must have answered. A hook of the
 /// container may take some of it.
@@ -33,6 +39,10 @@ pub const CLEAN_TIMEOUT: u64 = 15_000;
 /// The time that an `onshutdown` entry gets which states none: nothing may
 /// keep the machine from its end.
 pub const ONSHUTDOWN_TIMEOUT: u64 = 90_000;
+
+/// An entry may ask for more time to get ready or to end, but for no more than
+/// this beyond what it has.
+pub const EXTENSION_MAX: u64 = 300_000;
 
 const SIGKILL: i32 = 9;
 
@@ -64,8 +74,8 @@ pub enum State {
         deadline: Option<Time>,
         /// Whether it has been killed.
         killed: bool,
-        /// Whether someone asked for it; else it took too long.
-        asked: bool,
+        /// Because of what.
+        why: Why,
     },
     /// It ended and is started again.
     Backoff {
@@ -78,6 +88,17 @@ pub enum State {
     Failed,
     /// It is not started, because of something else.
     Skipped,
+}
+
+/// Why an entry is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Someone asked for it.
+    Asked,
+    /// It failed: took too long, or does not do what it is for.
+    Failed,
+    /// It said that it ends by itself.
+    Itself,
 }
 
 impl State {
@@ -99,7 +120,7 @@ impl State {
 
 /// What is left of the last run: its cgroup, its mounts, the runtime's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Remains {
+pub(super) enum Remains {
     None,
     /// To be cleaned when there is time for it.
     Kept,
@@ -125,20 +146,25 @@ pub struct Entry {
     pub(super) wanted: bool,
     /// Whether it has been started once, or failed to.
     pub(super) tried: bool,
-    since: Time,
-    remains: Remains,
-    pid: Option<i32>,
+    pub(super) since: Time,
+    pub(super) remains: Remains,
+    pub(super) pid: Option<i32>,
     /// When its first process began to run.
-    began: Option<Time>,
-    restarts: u32,
-    backoff: Backoff,
-    crash_loop: bool,
+    pub(super) began: Option<Time>,
+    pub(super) restarts: u32,
+    pub(super) backoff: Backoff,
+    pub(super) crash_loop: bool,
     /// How this run's first process ended.
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     /// The same of the last run that is over.
-    last_ending: Option<Ending>,
-    error: Option<String>,
-    waiters: Vec<Waiter>,
+    pub(super) last_ending: Option<Ending>,
+    pub(super) error: Option<String>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) watch: Watch,
+    /// When it was last started, the earliest first; as many as its limit is.
+    pub(super) starts: VecDeque<Time>,
+    /// How its failure wants the machine to end.
+    pub(super) demand: Option<End>,
 }
 
 impl Entry {
@@ -165,6 +191,9 @@ impl Entry {
             last_ending: None,
             error: spec.error.clone(),
             waiters: Vec::new(),
+            watch: Watch::default(),
+            starts: VecDeque::new(),
+            demand: None,
             spec,
         }
     }
@@ -221,6 +250,18 @@ impl Entry {
         self.crash_loop && !healthy
     }
 
+    /// Whether it runs and is ready.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Running { .. }) && self.watch.is_ready()
+    }
+
+    /// What it said, and its checks showed, of this run.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Whether there may be a process of it.
     #[must_use]
     pub fn is_alive(&self) -> bool {
@@ -250,7 +291,8 @@ impl Entry {
     pub(super) fn deadline(&self) -> Option<Time> {
         let state = match self.state {
             State::Starting { deadline } => Some(deadline),
-            State::Running { deadline } | State::Stopping { deadline, .. } => deadline,
+            State::Running { deadline } => deadline.into_iter().chain(self.watch.deadline()).min(),
+            State::Stopping { deadline, .. } => deadline,
             // The end of the cleaning comes first.
             State::Backoff { until } if self.remains == Remains::None => Some(until),
             _ => None,
@@ -275,6 +317,7 @@ impl Entry {
         if self.spec.error.is_some() {
             let ended = self.ended_report(true, None);
             self.enter(State::Failed, step, Report::Ended(ended));
+            self.demand_if_critical();
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A run of an entry, from its start until nothing is left of it.
 
-use super::{CLEAN_TIMEOUT, Entry, ONSHUTDOWN_TIMEOUT, Remains, START_TIMEOUT, State, Step};
+use hullkit_bundle::supervision::Measure;
+
+use super::{CLEAN_TIMEOUT, Entry, ONSHUTDOWN_TIMEOUT, Remains, START_TIMEOUT, State, Step, Why};
 use crate::supervise::action::{Action, Ended, Report};
 use crate::supervise::event::Ending;
 use crate::supervise::restart;
@@ -14,6 +16,7 @@ impl Entry {
         self.error = None;
         self.ending = None;
         self.began = None;
+        self.count_start(step.now);
         let deadline = step.now.after(START_TIMEOUT);
         step.out.push(Action::Start(self.id));
         self.enter(State::Starting { deadline }, step, Report::Starting);
@@ -24,10 +27,9 @@ impl Entry {
             State::Starting { .. } => {
                 self.pid = Some(pid);
                 self.began = Some(step.now);
-                self.tried = true;
                 let deadline = self.run_timeout().map(|ms| step.now.after(ms));
                 self.enter(State::Running { deadline }, step, Report::Running { pid });
-                self.answer(true, &Ok(()), step);
+                self.begin_watch(step);
             }
             // It was killed while it was being started: once more, as the
             // first time may have come too early.
@@ -43,7 +45,9 @@ impl Entry {
     /// How long it may run, in milliseconds.
     pub(super) fn run_timeout(&self) -> Option<u64> {
         match (self.spec.kind, self.spec.supervision.timeout) {
-            (Kind::Service | Kind::Log | Kind::Uevent, _) | (Kind::Onboot, 0) => None,
+            (Kind::Service | Kind::Log | Kind::Uevent | Kind::Console, _) | (Kind::Onboot, 0) => {
+                None
+            }
             (Kind::Onshutdown, 0) => Some(ONSHUTDOWN_TIMEOUT),
             (Kind::Onboot | Kind::Onshutdown, ms) => Some(ms),
         }
@@ -66,17 +70,29 @@ impl Entry {
         self.ending = Some(ending);
         if ending.oom {
             self.error.get_or_insert_with(|| "out of memory".to_owned());
+            self.demand_if_wanted(self.spec.supervision.oom);
         }
         self.over(!ending.is_success(), step);
     }
 
     /// The run is over: what is left is cleaned, and the next state is chosen.
     pub(super) fn over(&mut self, failed: bool, step: &mut Step<'_>) {
-        let asked = matches!(self.state, State::Stopping { asked: true, .. });
-        let failed = (failed || matches!(self.state, State::Stopping { .. })) && !asked;
+        let why = match self.state {
+            State::Stopping { why, .. } => Some(why),
+            _ => None,
+        };
+        let asked = why == Some(Why::Asked);
+        let failed = (failed || why == Some(Why::Failed)) && !asked;
+        self.unwatch(step);
         self.clean_later_or_now(step);
         let ran_ms = self.began.map(|began| step.now.since(began));
-        let delay = self.restarts_after(failed, asked).then(|| {
+        let restarts = self.restarts_after(failed, asked);
+        let limited = restarts && self.is_start_limited(step.now);
+        let failed = failed || limited;
+        if failed {
+            self.explain(limited);
+        }
+        let delay = (restarts && !limited).then(|| {
             self.backoff
                 .next(&self.spec.supervision.backoff, ran_ms.unwrap_or(0))
         });
@@ -98,14 +114,21 @@ impl Entry {
         self.last_ending = self.ending;
         self.enter(state, step, Report::Ended(ended));
         self.answer_after_end(step);
+        if limited {
+            self.demand_if_wanted(self.spec.supervision.start_limit.action);
+        }
+        self.demand_if_critical();
     }
 
     /// Whether it is started again by itself.
     fn restarts_after(&self, failed: bool, asked: bool) -> bool {
         match self.spec.kind {
-            Kind::Log | Kind::Uevent => true,
+            Kind::Log | Kind::Uevent | Kind::Console => true,
             Kind::Service => {
-                self.wanted && !asked && restart::wanted(self.spec.supervision.restart, failed)
+                let policy = &self.spec.supervision;
+                let oom = self.ending.is_some_and(|ending| ending.oom);
+                let forbidden = asked || (oom && policy.oom == Measure::Stop);
+                self.wanted && !forbidden && restart::wanted(policy.restart, failed)
             }
             Kind::Onboot | Kind::Onshutdown => false,
         }
@@ -125,7 +148,7 @@ impl Entry {
     fn clean_later_or_now(&mut self, step: &mut Step<'_>) {
         match self.spec.kind {
             // It is no container.
-            Kind::Log | Kind::Uevent => {}
+            Kind::Log | Kind::Uevent | Kind::Console => {}
             // The boot waits for neither: what still runs is killed now, the
             // rest is for later.
             Kind::Onboot => {

@@ -25,6 +25,8 @@ impl Entry {
     /// Whatever it waits for, it no longer does: it stays as it is.
     pub(in crate::supervise) fn settle(&mut self, why: &str, step: &mut Step<'_>) {
         self.wanted = false;
+        // Nobody waits for more of it, and it is ended in its turn.
+        self.unwatch(step);
         match self.state {
             State::Waiting => self.skip(why, step),
             State::Backoff { .. } => {
@@ -53,6 +55,7 @@ impl Entry {
         self.wanted = true;
         self.backoff = Backoff::default();
         self.crash_loop = false;
+        self.starts.clear();
         if matches!(
             self.state,
             State::Backoff { .. } | State::Exited | State::Failed | State::Skipped

@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::entry::KILL_TIMEOUT;
+use super::super::order::Deps;
 use super::super::*;
+use super::sabotage::Sabotage;
+use super::truth::Truth;
+use crate::life::record::{Record, Writer};
 
 /// What there really is of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +22,20 @@ pub(super) enum Real {
     Remains { cleaning: bool },
 }
 
+const ALIVE: Real = Real::Alive { killed: false };
+
 /// A rule was broken: which.
 pub(super) type Broken = String;
 
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) core: Core,
+    /// The entries as they are meant.
+    specs: Vec<Spec>,
+    /// None: it can never be started.
+    deps: Vec<Option<Deps>>,
+    truth: Vec<Truth>,
+    sabotage: Option<Sabotage>,
     pub(super) now: Time,
     pub(super) real: Vec<Real>,
     /// When each entry last ended, and the delay that was announced.
@@ -36,6 +47,8 @@ pub(super) struct World {
     pub(super) replies: BTreeMap<u64, Result<(), Refusal>>,
     pub(super) asked: Vec<u64>,
     pub(super) finished: Option<End>,
+    /// Whether all services were said to be ready.
+    told_ready: bool,
     going_down: bool,
     forced: bool,
     next_pid: i32,
@@ -47,7 +60,15 @@ pub(super) enum Move {
     /// The `n`th thing that the machine may do by itself.
     Machine(usize, Variant),
     Ask(Ask, usize),
+    /// The `n`th of the services that live says something.
+    Say(usize, Notice),
+    /// The `n`th of the probes ends; whether it went well.
+    Probed(usize, bool),
+    /// The kernel ends the `n`th of the services that live for want of memory.
+    Oom(usize),
     Shutdown(End),
+    /// PID 1 begins a new life.
+    Rebirth,
     /// Time goes on to the core's deadline, or by this much.
     Wait(u64),
 }
@@ -61,9 +82,25 @@ pub(super) enum Variant {
 
 impl World {
     pub(super) fn new(specs: Vec<Spec>) -> Self {
+        Self::sabotaged(specs, None)
+    }
+
+    /// A world with a core that breaks a rule.
+    pub(super) fn sabotaged(specs: Vec<Spec>, sabotage: Option<Sabotage>) -> Self {
+        let deps = order::resolve(&specs);
+        let deps = specs.iter().zip(deps);
+        let deps = deps.map(|(spec, deps)| deps.ok().filter(|_| spec.error.is_none()));
+        let told = specs.iter().cloned();
         Self {
             real: vec![Real::Gone; specs.len()],
-            core: Core::new(specs),
+            truth: vec![Truth::default(); specs.len()],
+            deps: deps.collect(),
+            core: Core::new(
+                told.map(|spec| sabotage.map_or(spec.clone(), |s| s.spec(spec)))
+                    .collect(),
+            ),
+            specs,
+            sabotage,
             now: Time(1000),
             not_before: BTreeMap::new(),
             orphans: BTreeSet::new(),
@@ -71,6 +108,7 @@ impl World {
             replies: BTreeMap::new(),
             asked: Vec::new(),
             finished: None,
+            told_ready: false,
             going_down: false,
             forced: false,
             next_pid: 100,
@@ -92,8 +130,23 @@ impl World {
             self.forced = self.going_down;
             self.going_down = true;
         }
+        if let Event::Request { ask, entry, .. } = event {
+            self.note_ask(ask, entry.0);
+        }
+        for (truth, spec) in self.truth.iter_mut().zip(&self.specs) {
+            truth.pass(spec, self.now);
+        }
         let mut actions = Vec::new();
-        self.core.step(event.clone(), self.now, &mut actions);
+        let told = match self.sabotage {
+            None => vec![event.clone()],
+            Some(sabotage) => sabotage.events(event.clone()),
+        };
+        for event in told {
+            self.core.step(event, self.now, &mut actions);
+        }
+        if let Some(sabotage) = self.sabotage {
+            actions = sabotage.actions(actions);
+        }
         for action in actions {
             self.obey(&action)
                 .map_err(|rule| format!("{rule}: {action:?} after {event:?}"))?;
@@ -109,18 +162,28 @@ impl World {
         match action {
             Action::Start(id) => self.start(id.0),
             Action::Signal(id, _) => match self.real[id.0] {
-                Real::Alive { killed: false } => self.note_stop(id.0),
+                Real::Alive { killed: false } => {
+                    self.check_reason(id.0)?;
+                    self.note_stop(id.0)
+                }
                 real => Err(format!("a signal to a dead instance ({real:?})")),
             },
             Action::Kill(id) => match &mut self.real[id.0] {
                 // A start that takes too long is killed whoever waits for it.
                 Real::Launching { killed } => {
                     *killed = true;
+                    self.truth[id.0].ending = true;
                     self.stopped.push(id.0);
                     Ok(())
                 }
                 Real::Alive { killed } => {
                     *killed = true;
+                    let truth = &mut self.truth[id.0];
+                    let first = !std::mem::replace(&mut truth.ending, true);
+                    let service = self.specs[id.0].kind == Kind::Service;
+                    if first && service && !self.forced && !truth.asked {
+                        return Err("killed without being asked to end".to_owned());
+                    }
                     self.note_stop(id.0)
                 }
                 real => Err(format!("a kill of a dead instance ({real:?})")),
@@ -144,7 +207,30 @@ impl World {
                 None => Ok(()),
                 Some(_) => Err("a second reply".to_owned()),
             },
+            Action::Probe { entry, purpose } => {
+                let alive = self.real[entry.0] == Real::Alive { killed: false };
+                if !alive || self.going_down {
+                    return Err("a probe of what does not run".to_owned());
+                }
+                self.truth[entry.0].probe(&self.specs[entry.0], *purpose, self.now)
+            }
+            Action::StopProbe(id) => self.truth[id.0].stop_probe(&self.specs[id.0], self.now),
+            Action::AllReady => {
+                if std::mem::replace(&mut self.told_ready, true) {
+                    return Err("ready twice".to_owned());
+                }
+                let up = |index: usize| {
+                    self.truth[index].ready || !self.core.entries()[index].is_alive()
+                };
+                match self.services().find(|index| !up(*index)) {
+                    Some(index) => Err(format!("ready without {}", self.specs[index].name)),
+                    None => Ok(()),
+                }
+            }
             Action::Report(id, report) => {
+                if matches!(report, Report::Skipped(_)) {
+                    self.truth[id.0].had_turn = true;
+                }
                 if let Report::Ended(Ended {
                     restart_in_ms: Some(ms),
                     ..
@@ -159,7 +245,16 @@ impl World {
                 }
                 Ok(())
             }
-            Action::System(_) => Ok(()),
+            Action::System(state) => {
+                if matches!(state, SystemState::Stopping(_)) && !self.going_down {
+                    // A failure means that. Who ends already does so in its own
+                    // right.
+                    self.going_down = true;
+                    let ending = |index: &usize| self.truth[*index].ending;
+                    self.stopped.extend((0..self.real.len()).filter(ending));
+                }
+                Ok(())
+            }
             Action::Finish(end) => {
                 self.finished = Some(*end);
                 Ok(())
@@ -171,9 +266,12 @@ impl World {
         if self.real[index] != Real::Gone {
             return Err(format!("a second instance ({:?})", self.real[index]));
         }
-        let spec = self.core.entries()[index].spec();
-        if spec.error.is_some() {
+        let spec = &self.specs[index];
+        let Some(deps) = &self.deps[index] else {
             return Err("a broken entry was started".to_owned());
+        };
+        if self.truth[index].forbidden {
+            return Err("started where that is forbidden".to_owned());
         }
         if self.going_down && matches!(spec.kind, Kind::Onboot | Kind::Service) {
             return Err("started on the way down".to_owned());
@@ -185,11 +283,17 @@ impl World {
         {
             return Err("restarted before its time".to_owned());
         }
-        for id in &self.core.entries()[index].deps.requires {
-            if !matches!(self.real[id.0], Real::Alive { .. }) {
+        for id in &deps.requires {
+            if !matches!(self.real[id.0], Real::Alive { .. }) || !self.truth[id.0].ready {
                 return Err(format!("started without {id:?}"));
             }
         }
+        for id in &deps.after {
+            if !self.truth[id.0].had_turn && self.core.entries()[id.0].wanted {
+                return Err(format!("started before {id:?}"));
+            }
+        }
+        self.truth[index].start(self.now);
         self.real[index] = Real::Launching { killed: false };
         Ok(())
     }
@@ -201,7 +305,8 @@ impl World {
         }
         self.stopped.push(index);
         for (other, entry) in self.core.entries().iter().enumerate() {
-            let waited = entry.deps.all().any(|dep| dep.0 == index);
+            let deps = self.deps[other].as_ref();
+            let waited = deps.is_some_and(|deps| deps.all().any(|dep| dep.0 == index));
             let runs = matches!(
                 self.real[other],
                 Real::Alive { .. } | Real::Launching { .. }
@@ -247,6 +352,78 @@ impl World {
                 return Err(format!("{name} has a deadline in the past"));
             }
             self.check_not_lost(entry)?;
+            self.check_watched(entry)
+                .map_err(|rule| format!("{name}: {rule}"))?;
+        }
+        self.check_machine()
+    }
+
+    fn services(&self) -> impl Iterator<Item = usize> + '_ {
+        let specs = self.specs.iter().enumerate();
+        specs
+            .filter(|(_, spec)| spec.kind == Kind::Service)
+            .map(|(index, _)| index)
+    }
+
+    /// The core ends a service for a reason.
+    fn check_reason(&mut self, index: usize) -> Result<(), Broken> {
+        let spec = &self.specs[index];
+        let truth = &mut self.truth[index];
+        truth.ending = true;
+        let due = truth.due(spec, self.now).is_some();
+        if self.going_down || truth.asked || due || spec.kind != Kind::Service {
+            return Ok(());
+        }
+        Err("ended without a reason".to_owned())
+    }
+
+    /// What runs is looked at, and is ended where it has to.
+    fn check_watched(&self, entry: &Entry) -> Result<(), Broken> {
+        let (spec, truth) = (&self.specs[entry.id.0], &self.truth[entry.id.0]);
+        let runs = matches!(entry.state(), State::Running { .. });
+        if truth.probing.is_some() && !(runs && entry.wanted) {
+            return Err("a probe of what no longer runs".to_owned());
+        }
+        if !runs || !entry.wanted || spec.kind != Kind::Service {
+            return Ok(());
+        }
+        if let Some(why) = truth.due(spec, self.now) {
+            return Err(format!("it runs on, though it {why}"));
+        }
+        if entry.is_up() != truth.ready {
+            return Err(format!(
+                "ready is {}, it seems {}",
+                truth.ready,
+                entry.is_up()
+            ));
+        }
+        truth.looked_at(spec, self.now)
+    }
+
+    /// What a failure means for the machine is done, and what is done is told.
+    fn check_machine(&self) -> Result<(), Broken> {
+        if self.core.system() != SystemState::Running {
+            return Ok(());
+        }
+        let fatal = |index: &usize| {
+            let entry = &self.core.entries()[*index];
+            let critical = self.specs[*index].supervision.critical;
+            self.truth[*index].ends_the_machine
+                || (critical && entry.state() == State::Failed && entry.wanted)
+        };
+        if let Some(index) = self.services().find(fatal) {
+            return Err(format!(
+                "{} failed, and the machine goes on",
+                self.specs[index].name
+            ));
+        }
+        let done = |index: usize| {
+            let entry = &self.core.entries()[index];
+            self.truth[index].ready && matches!(entry.state(), State::Running { .. })
+                || entry.state() == State::Exited
+        };
+        if !self.told_ready && self.services().all(done) {
+            return Err("all are ready, and nobody says so".to_owned());
         }
         Ok(())
     }
@@ -256,15 +433,17 @@ impl World {
         if entry.spec().kind != Kind::Service || !entry.wanted || self.going_down {
             return Ok(());
         }
+        let always = self.specs[entry.id.0].supervision.restart
+            == hullkit_bundle::supervision::Restart::Always;
         let policy_ended_it = matches!(entry.state(), State::Exited | State::Failed)
-            && entry.spec().supervision.restart != hullkit_bundle::supervision::Restart::Always;
+            && (!always || self.truth[entry.id.0].forbidden || self.deps[entry.id.0].is_none());
         let waits = matches!(entry.state(), State::Waiting | State::Skipped);
         let why_it_waits = self.core.system() == SystemState::Booting
             || self.real[entry.id.0] != Real::Gone
             || entry
                 .deps
                 .all()
-                .any(|dep| !matches!(self.core.entries()[dep.0].state(), State::Running { .. }));
+                .any(|dep| !self.core.entries()[dep.0].is_up());
         let fine = entry.is_alive()
             || matches!(entry.state(), State::Backoff { .. })
             || policy_ended_it
@@ -307,10 +486,6 @@ impl World {
                 let id = self.asked.len() as u64;
                 self.asked.push(id);
                 let entry = EntryId(entry % self.real.len());
-                if ask != Ask::Stop {
-                    // Nobody who asks for a start has to wait for the backoff.
-                    self.not_before.remove(&entry.0);
-                }
                 self.feed(Event::Request {
                     id: RequestId(id),
                     ask,
@@ -318,6 +493,19 @@ impl World {
                 })
             }
             Move::Shutdown(end) => self.feed(Event::Shutdown(end)),
+            Move::Say(choice, ref notice) => match self.chosen(choice, |real, _| real == ALIVE) {
+                Some(index) => self.says(index, notice.clone()),
+                None => Ok(()),
+            },
+            Move::Probed(choice, well) => match self.chosen(choice, |_, t| t.probing.is_some()) {
+                Some(index) => self.probed(index, well),
+                None => Ok(()),
+            },
+            Move::Oom(choice) => match self.chosen(choice, |real, _| real == ALIVE) {
+                Some(index) => self.runs_out_of_memory(index),
+                None => Ok(()),
+            },
+            Move::Rebirth => self.rebirth(),
             Move::Wait(ms) => {
                 let deadline = self.core.deadline();
                 let to = self.now.after(ms);
@@ -325,6 +513,100 @@ impl World {
                 self.feed(Event::Tick)
             }
         }
+    }
+
+    /// The `choice`th of the services that are so.
+    fn chosen(&self, choice: usize, is: impl Fn(Real, &Truth) -> bool) -> Option<usize> {
+        let fits = |index: &usize| is(self.real[*index], &self.truth[*index]);
+        let fit: Vec<usize> = self.services().filter(fits).collect();
+        fit.get(choice.checked_rem(fit.len())?).copied()
+    }
+
+    /// Somebody asks for something, and may get it.
+    fn note_ask(&mut self, ask: Ask, index: usize) {
+        if ask != Ask::Stop {
+            // Nobody who asks for a start has to wait for the backoff.
+            self.not_before.remove(&index);
+        }
+        let possible = self.deps[index].is_some() && self.specs[index].kind == Kind::Service;
+        if self.going_down || !possible {
+            return;
+        }
+        let up = self.core.entries()[index].is_up();
+        let truth = &mut self.truth[index];
+        if ask == Ask::Restart || (ask == Ask::Start && !up) {
+            truth.wanted();
+        }
+        truth.asked |= ask != Ask::Start;
+    }
+
+    /// A service says something, in whatever state it is.
+    fn says(&mut self, index: usize, notice: Notice) -> Result<(), Broken> {
+        let entry = &self.core.entries()[index];
+        let runs = matches!(entry.state(), State::Running { .. });
+        let counts = entry.wanted || matches!(notice, Notice::Stopping);
+        if runs && counts {
+            let spec = &self.specs[index];
+            self.truth[index].says(spec, &notice, self.now);
+        }
+        if notice == Notice::Stopping && runs {
+            self.truth[index].ending = true;
+            self.stopped.push(index);
+        }
+        self.feed(Event::Notice {
+            entry: EntryId(index),
+            notice,
+        })
+    }
+
+    fn probed(&mut self, index: usize, well: bool) -> Result<(), Broken> {
+        let spec = &self.specs[index];
+        self.truth[index].probed(spec, well, self.now);
+        self.feed(Event::Probed {
+            entry: EntryId(index),
+            error: (!well).then(|| "it does not answer".to_owned()),
+        })
+    }
+
+    fn runs_out_of_memory(&mut self, index: usize) -> Result<(), Broken> {
+        self.real[index] = Real::Remains { cleaning: false };
+        self.orphans.insert(index);
+        let ending = Ending {
+            how: How::Signaled(9),
+            oom: true,
+        };
+        let watched = !self.going_down && self.core.entries()[index].wanted;
+        let oom = watched && !self.truth[index].asked;
+        self.truth[index].ended(&self.specs[index], oom, self.now);
+        self.feed(Event::Ended {
+            entry: EntryId(index),
+            ending,
+        })
+    }
+
+    /// The core is made anew from what it has saved. Those who waited for an
+    /// answer have gone with the life.
+    fn rebirth(&mut self) -> Result<(), Broken> {
+        let specs = self.core.entries.iter().map(|entry| entry.spec.clone());
+        let mut reborn = Core::new(specs.collect());
+        let mut saved = Writer::default();
+        self.core.save(&mut saved);
+        let (text, _) = saved.finish();
+        let records: Vec<_> = Record::parse(&text).collect();
+        reborn
+            .restore(&records)
+            .map_err(|errors| format!("not restored: {errors:?}"))?;
+        for entry in &mut self.core.entries {
+            entry.waiters.clear();
+        }
+        if format!("{reborn:?}") != format!("{:?}", self.core) {
+            return Err(format!("{:?} became {reborn:?}", self.core));
+        }
+        for id in &self.asked {
+            self.replies.entry(*id).or_insert(Ok(()));
+        }
+        self.core = reborn;
+        self.feed(Event::Tick)
     }
 
     /// Something comes of what is being done with an entry.
@@ -335,7 +617,7 @@ impl World {
             error: error.to_owned(),
         };
         let after_end = match self.core.entries()[index].spec().kind {
-            Kind::Log | Kind::Uevent => Real::Gone,
+            Kind::Log | Kind::Uevent | Kind::Console => Real::Gone,
             _ => Real::Remains { cleaning: false },
         };
         let (real, event) = match (self.real[index], variant) {
@@ -380,6 +662,13 @@ impl World {
             (Real::Gone, _) => return Ok(()),
         };
         self.real[index] = real;
+        match event {
+            Event::Started { .. } => self.truth[index].started(&self.specs[index], self.now),
+            Event::StartFailed { .. } | Event::Ended { .. } => {
+                self.truth[index].ended(&self.specs[index], false, self.now);
+            }
+            _ => {}
+        }
         if real == (Real::Remains { cleaning: false }) {
             self.orphans.insert(index);
         }
@@ -400,6 +689,7 @@ impl World {
                 e.spec().supervision.stop_timeout
                     + onshutdown
                     + START_TIMEOUT
+                    + EXTENSION_MAX
                     + 3 * KILL_TIMEOUT
                     + CLEAN_TIMEOUT
             })
