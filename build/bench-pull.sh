@@ -17,11 +17,15 @@ trap 'kill "$registry" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
 printf '%s\n' 'version: 0.1' "storage: {filesystem: {rootdirectory: '$dir/registry'}}" \
     "http: {addr: '127.0.0.1:0'}" 'log: {level: info, accesslog: {disabled: true}}' >"$dir/config.yml"
-docker-registry serve "$dir/config.yml" 2>"$dir/log" &
+exec {log}< <(exec docker-registry serve "$dir/config.yml" 2>&1 >/dev/null)
 registry=$!
-# It says where it listens; tail ends when it has said so.
-host=$(timeout 30 tail -f -n +1 --pid="$registry" "$dir/log" | sed -n '/listening on /{s/.*listening on \([0-9.:]*\).*/\1/p;q}')
-[ -n "$host" ] || { cat "$dir/log" >&2; exit 1; }
+host=
+while [ -z "$host" ] && IFS= read -ru "$log" line; do
+    host=$(sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' <<<"$line")
+done
+[ -n "$host" ] || { echo "build/bench-pull.sh: the registry does not listen" >&2; exit 1; }
+# What it says from now on has to go somewhere.
+cat <&"$log" >/dev/null &
 
 # What `docker save` would write: layers that do not compress.
 mkdir "$dir/image"
