@@ -112,7 +112,7 @@ test: deps-test ## every test, the QEMU ones too, on both architectures
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
-	@$(MAKE) --no-print-directory test-import test-seccomp test-runtime
+	@$(MAKE) --no-print-directory test-import test-seccomp test-runtime test-clients
 	HULLKIT_OUT=$(CURDIR)/out cargo test --locked -p qemu-tests
 
 .PHONY: test-import
@@ -145,6 +145,21 @@ test-runtime: guest-x86_64 $(RUNTIME_KERNELS)
 soak: deps-test ## long runs: 200 boots, 100 shutdowns, 1,000 kills (SOAK='boots=20' for others)
 	@$(MAKE) --no-print-directory build images
 	HULLKIT_OUT=$(CURDIR)/out cargo run --locked -p qemu-tests --bin soak -- $(SOAK)
+
+# podman and containerd, with the libraries that they are linked with.
+CLIENTS := podman conmon golang-github-containers-common containerd \
+	libassuan0 libaudit1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcrypt1 libdevmapper1.02.1 \
+	libgcc-s1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 liblz4-1 liblzma5 libpam0g \
+	libpcre2-8-0 libseccomp2 libselinux1 libsemanage2 libsepol2 libsubid4 libsystemd0 libudev1 libzstd1
+$(STAMPS)/clients: Makefile
+	@mkdir -p $(STAMPS)
+	build/apt.sh x86_64 $(CURDIR)/out/debs/clients $(CLIENTS) >/dev/null
+	@touch $@
+
+.PHONY: test-clients
+test-clients: guest-x86_64 $(CURDIR)/out/boot/bare-6.12-kernel $(STAMPS)/clients # real clients call the runtime
+	HULLKIT_KERNEL=$(CURDIR)/out/boot/bare-6.12-kernel HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
+	HULLKIT_CLIENTS=$(CURDIR)/out/debs/clients cargo test --locked -p runc-shim --test clients
 
 .PHONY: bench
 bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)

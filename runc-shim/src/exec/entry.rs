@@ -31,6 +31,9 @@ pub struct Target {
     init: OwnedFd,
     /// `CLONE_NEW…` bits of the namespaces that are not the runtime's.
     namespaces: u64,
+    /// Its root, of a container that has the runtime's mount namespace: one
+    /// that has its own brings its root along.
+    root: Option<OwnedFd>,
 }
 
 impl Target {
@@ -47,11 +50,20 @@ impl Target {
                 namespaces |= u64::from(flag.unsigned_abs());
             }
         }
+        let mounts = u64::from(libc::CLONE_NEWNS.unsigned_abs());
+        let root = (namespaces & mounts == 0).then(|| open_root(pid));
+        let root = root
+            .transpose()
+            .map_err(Error::io("open the root of process", pid))?;
         // Now, because the number may have come to mean another meanwhile.
         if start_time(pid) != Some(started) {
             return Err(Error::NotRunning(Status::Stopped));
         }
-        Ok(Self { init, namespaces })
+        Ok(Self {
+            init,
+            namespaces,
+            root,
+        })
     }
 
     /// Whether it has a user namespace that is not the runtime's.
@@ -59,6 +71,11 @@ impl Target {
     pub fn has_user_namespace(&self) -> bool {
         self.namespaces & u64::from(libc::CLONE_NEWUSER.unsigned_abs()) != 0
     }
+}
+
+fn open_root(pid: i32) -> io::Result<OwnedFd> {
+    let path = CString::new(format!("/proc/{pid}/root"))?;
+    file::openat(None, &path, libc::O_PATH | libc::O_DIRECTORY, 0)
 }
 
 /// Whether a process has another namespace of this kind than we. A kind that
@@ -80,13 +97,17 @@ fn differs(pid: i32, name: &str) -> io::Result<bool> {
 pub(super) struct Entrance {
     init: OwnedFd,
     namespaces: u64,
+    root: Option<OwnedFd>,
     /// Until the join, the parent listens here.
     pub(super) news: OwnedFd,
 }
 
 impl Entrance {
-    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let root = self.root.as_ref().map(AsFd::as_fd);
         [self.init.as_fd(), self.news.as_fd()]
+            .into_iter()
+            .chain(root)
     }
 
     /// Joins, and goes on in a child of the runtime's: a pid namespace holds
@@ -100,6 +121,10 @@ impl Entrance {
         if self.namespaces != 0 {
             namespace::join(self.init.as_fd(), self.namespaces)
                 .map_err(Failure::in_part("setns"))?;
+        }
+        if let Some(root) = &self.root {
+            file::fchdir(root.as_fd())?;
+            process::change_root_to_cwd().map_err(Failure::in_part("chroot"))?;
         }
         go_between(0, self.news.as_fd());
         Ok(())
@@ -138,6 +163,7 @@ pub fn enter(
             let entrance = Entrance {
                 init: target.init,
                 namespaces: target.namespaces,
+                root: target.root,
                 news,
             };
             Child::new(plan, theirs, None, Mapped::default(), &NoHooks)

@@ -26,6 +26,7 @@ pub(super) fn steps(container: &Container, entry: &Entry) -> Vec<Step> {
     steps.extend(process.io_priority.map(Step::SetIoPriority));
     // It is born in the container's cgroup: there is no time before that.
     steps.extend(process.exec_affinity.last.map(Step::SetAffinity));
+    steps.extend(container.memory_policy.map(Step::SetMemoryPolicy));
     steps.extend(container.personality.map(Step::SetPersonality));
     steps.extend(process.apparmor_profile.clone().map(Step::SetAppArmor));
     if let Some(label) = process.selinux_label.clone() {

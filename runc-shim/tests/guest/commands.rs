@@ -95,6 +95,17 @@ fn exec() -> Vec<Case> {
         .says(" 0 100000 2000")
         .says("7")
         .says("8"),
+        // Its root is nothing that a namespace brings along.
+        sleeping("exec-without-mount-namespace", "")
+            .with("/linux/namespaces", json!([{"type": "pid"}]))
+            .with("/mounts", json!([]))
+            .with("/root", json!({"path": "/tmp/root"}))
+            .script(&format!(
+                "cp -a /rootfs /tmp/root; {}; rm -rf /tmp/root",
+                in_container("$r exec $1 /bin/sh -c 'cat /etc/file; ls -d /cases || echo own root'")
+            ))
+            .says("of the image")
+            .says("own root"),
         // The container shares all but mounts and pids with the host.
         sleeping("exec-joins-few", "$r exec $1 /bin/sh -c 'echo $$ ; ls /run | wc -l; readlink /proc/self/ns/net' > /tmp/out; cat /tmp/out; grep -cF $(readlink /proc/self/ns/net) /tmp/out")
             .says("0")

@@ -10,7 +10,7 @@ use crate::cpio::Archive;
 use crate::setting;
 
 /// No boot takes longer; a hang is a failure with its console, not a hang.
-const TIME_LIMIT: &str = "600";
+const TIME_LIMIT: &str = "1200";
 
 const APPLETS: [&str; 55] = [
     "cmp",
