@@ -239,14 +239,15 @@ fn exec_trouble() -> Vec<Case> {
         .never_says("/etc/hosts")
         .never_says("/proc/version")
         .says("done"),
-        // CVE-2019-5736, by exec: while the runtime is inside, and as a
-        // container's root with every capability sees it, its file is sealed.
+        // CVE-2019-5736, by exec: the program is the runtime's own, which waits
+        // inside for a configuration until a container's root with every
+        // capability has it; once it is gone, its file could be written to.
         sleeping(
             "exec-own-file-overwritten",
-            "$r exec $1 /bin/sh -c 'while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in *writable*|*memfd*) exec 9<$p/exe || continue; echo caught; usleep 500000; echo evil > /proc/self/fd/9; echo evil >> /proc/self/fd/9; echo tried; exit;; esac; done; done' > /tmp/attack 2>&1 &
-            cp /bin/runc-shim /run/writable; n=0
-            until grep -q tried /tmp/attack || [ $n = 300 ]; do n=$((n+1)); /run/writable --root /run/state exec $1 /proc/self/exe > /dev/null 2>&1; done
-            cat /tmp/attack; kill %1; wait; cmp /bin/runc-shim /run/writable && echo intact; rm /run/writable",
+            "cp /bin/runc-shim /run/writable; $r exec $1 /bin/sh -c 'mkdir /dev/b; mkfifo /dev/b/config.json'
+            /run/writable --root /run/state exec $1 /proc/self/exe run --bundle /dev/b y > /dev/null 2>&1 &
+            $r exec $1 /bin/sh -c 'while :; do for p in /proc/[0-9]*; do case $(readlink $p/exe) in *writable*|*memfd*) exec 9<$p/exe || continue; echo caught; echo {} > /dev/b/config.json; while [ -e $p/exe ]; do usleep 10000; done; echo evil > /proc/self/fd/9; echo evil >> /proc/self/fd/9; echo tried; exit;; esac; done; done' 2>&1
+            wait; cmp /bin/runc-shim /run/writable && echo intact; rm /run/writable",
         )
         .with("/process/capabilities", rights(&["CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]))
         .says("caught")
