@@ -12,7 +12,7 @@
 # prints the commands that an administrator runs.
 set -euo pipefail
 
-step=${1:?usage: build/deps.sh build|run|test}
+step=${1:-}
 machine=$(uname -m)
 packages=()
 backports=()
@@ -90,7 +90,7 @@ case $step in
 build) need_build ;;
 run) need_run ;;
 test) need_test ;;
-*) echo "build/deps.sh: unknown step $step: allowed are build, run, test" >&2; exit 2 ;;
+*) echo "usage: build/deps.sh build|run|test, not \"$step\"" >&2; exit 2 ;;
 esac
 
 [ ${#packages[@]} -gt 0 ] || [ ${#backports[@]} -gt 0 ] || exit 0

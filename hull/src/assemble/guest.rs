@@ -12,13 +12,13 @@ use crate::tree::{Content, Meta, Node, Tree};
 const PROGRAMS: [(&str, &str); 2] = [("init", layout::INIT), ("runc-shim", layout::RUNTIME)];
 
 /// The folder of the guest's programs for `arch`: `given` (`--guest` or
-/// `HULL_GUEST`) or a folder of the architecture's name in it, else
+/// `HULL_GUEST`, unless empty) or a folder of the architecture's name in it, else
 /// `../guest/ARCH` beside this program, as the Makefile lays them out.
 ///
 /// # Errors
 /// The programs are in none of these places.
 pub(crate) fn folder(given: Option<&Path>, arch: Arch) -> Result<PathBuf, Error> {
-    let candidates = match given {
+    let candidates = match given.filter(|dir| !dir.as_os_str().is_empty()) {
         Some(dir) => vec![dir.join(arch.uname()), dir.to_owned()],
         None => {
             let own = std::env::current_exe().and_then(std::fs::canonicalize);

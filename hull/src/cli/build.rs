@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::access::Pulling;
-use super::{Global, validate};
+use super::{Global, maybe_empty, validate};
 use crate::arch::Arch;
 use crate::assemble::assemble;
 use crate::output::{self, Compression, Format, Target};
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE", default_value = "hullkit/efi-stub")]
     efi_stub: String,
     /// The folder of the guest's programs [default: ../guest/ARCH beside hull]
-    #[arg(long, value_name = "DIR", env = "HULL_GUEST")]
+    #[arg(long, value_name = "DIR", env = "HULL_GUEST", value_parser = maybe_empty())]
     guest: Option<PathBuf>,
     #[command(flatten)]
     pulling: Pulling,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 pub mod access;
@@ -33,11 +34,16 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// The local image store [default: $XDG_CACHE_HOME/hull or ~/.cache/hull]
-    #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE")]
+    #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE", value_parser = maybe_empty())]
     pub store: Option<PathBuf>,
     /// No progress bars
     #[arg(long, short, global = true)]
     pub quiet: bool,
+}
+
+/// A path that may be empty, as a variable is that is set to nothing.
+fn maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// The commands.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::{Global, say};
+use super::{Global, maybe_empty, say};
 use crate::arch::Arch;
 use crate::pkg::{self, BUILD_YML, Origin};
 use crate::reference::Reference;
@@ -32,7 +32,7 @@ pub struct Build {
     #[arg(long, value_name = "DIR")]
     debs: Option<PathBuf>,
     /// The folder of the guest's programs [default: ../guest/ARCH beside hull]
-    #[arg(long, value_name = "DIR", env = "HULL_GUEST")]
+    #[arg(long, value_name = "DIR", env = "HULL_GUEST", value_parser = maybe_empty())]
     guest: Option<PathBuf>,
     /// The package folder
     #[arg(value_name = "DIR")]

@@ -99,12 +99,13 @@ impl Store {
         }
     }
 
-    /// The store at `dir`, else in the user's cache folder.
+    /// The store at `dir`, else in the user's cache folder. An empty path, as of
+    /// a variable that is set to nothing, is none.
     ///
     /// # Errors
     /// There is neither `XDG_CACHE_HOME` nor `HOME`.
     pub fn at(dir: Option<&Path>) -> Result<Self, Error> {
-        if let Some(dir) = dir {
+        if let Some(dir) = dir.filter(|dir| !dir.as_os_str().is_empty()) {
             return Ok(Self::new(dir));
         }
         // The XDG base directory specification: a relative path is ignored.

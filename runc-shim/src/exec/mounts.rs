@@ -211,8 +211,16 @@ impl Filesystem<'_> {
             self.fill(&place, mounted.as_fd())?;
             return Ok(mounted);
         }
-        let fs = mount::open_filesystem(self.fstype)
-            .map_err(Failure::in_part("the kernel knows no such filesystem"))?;
+        let fs = mount::open_filesystem(self.fstype).map_err(|error| {
+            let why = match error.raw_os_error() {
+                Some(libc::ENODEV) => "the kernel knows no such filesystem",
+                Some(libc::EPERM) => {
+                    "not for this user namespace: a sysfs wants a network namespace of its own, an mqueue an ipc namespace"
+                }
+                _ => "",
+            };
+            Failure::in_part(why)(error)
+        })?;
         self.configure(fs.as_fd(), &place)
             .and_then(|()| mount::create_mount(fs.as_fd(), self.attributes))
             .map_err(|error| {
