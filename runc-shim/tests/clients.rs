@@ -283,7 +283,7 @@ fn podman() -> Vec<Case> {
         .says("touch: /x: Read-only file system")
         .says("137")
         .says("rc=0")
-        .says("mounted"),
+        .says("CapEff: 000001ffffffffff mounted"),
     ]
 }
 
