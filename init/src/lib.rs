@@ -14,6 +14,7 @@ pub mod console;
 pub mod control;
 pub mod disks;
 pub mod error;
+mod escape;
 pub mod event_loop;
 pub mod hullctl;
 pub mod klog;

@@ -9,6 +9,7 @@
 //! those that are missing as they are at the beginning. So a field can be added
 //! without a new version.
 
+use crate::escape;
 use std::fmt::{Display, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::str::FromStr;
@@ -128,27 +129,8 @@ impl<'a> Record<'a> {
     /// The text of a field.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
-        self.get(key).map(unescape)
+        self.get(key).map(|value| escape::undo(value, b'%', 2, 16))
     }
-}
-
-fn unescape(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|d| std::str::from_utf8(d).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

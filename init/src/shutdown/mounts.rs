@@ -6,6 +6,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
+use crate::escape;
 use crate::klog::{Level, Line};
 use crate::sys::block;
 
@@ -134,25 +135,7 @@ fn parse(line: &str) -> Option<Mount> {
 
 /// Undoes the kernel's `\040` for a space, and its like.
 fn unescape(field: &str) -> String {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let value = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match value {
-            Some(value) if first == b'\\' => {
-                bytes.push(value);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    escape::undo(field, b'\\', 3, 8)
 }
 
 #[cfg(test)]
