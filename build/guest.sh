@@ -54,6 +54,11 @@ else
     assemble() { "$arch-linux-gnu-as" -o "$1" "$2.s"; }
 fi
 
+# C in a dependency: musl's headers where they are there.
+cc=$arch-linux-musl-gcc
+command -v "$cc" >/dev/null || cc=$arch-linux-gnu-gcc
+export "CC_${target//-/_}=$cc" "CFLAGS_${target//-/_}=-U_FORTIFY_SOURCE -fno-stack-protector"
+
 variable=$(echo "$target" | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${variable}_RUSTFLAGS=$flags"
 export "CARGO_TARGET_${variable}_LINKER=$linker"

@@ -11,6 +11,7 @@ pub mod glob;
 pub mod modprobe;
 pub mod nodes;
 pub mod softdep;
+pub mod unpack;
 
 use std::cell::OnceCell;
 use std::ffi::CString;
@@ -163,11 +164,16 @@ impl Modules {
         let path = self.dir.join(module.path);
         let file = File::open(&path).map_err(Error::path("open", &path))?;
         let options = CString::new(self.options_of(module.name())).unwrap_or_default();
-        let flags = match path.extension().and_then(|e| e.to_str()) {
-            Some("ko") => ModuleInitFlags::empty(),
-            _ => COMPRESSED,
+        let result = match path.extension().and_then(|e| e.to_str()) {
+            Some("ko") => kmod::finit_module(&file, &options, ModuleInitFlags::empty()),
+            // Each kernel unpacks one form at most, and Debian's not this one.
+            Some("zst") => {
+                let elf = unpack::zstd(&file).map_err(Error::path("unpack", &path))?;
+                kmod::init_module(&elf, &options)
+            }
+            _ => kmod::finit_module(&file, &options, COMPRESSED),
         };
-        match kmod::finit_module(&file, &options, flags) {
+        match result {
             // Somebody else was faster.
             Ok(()) | Err(Errno::EEXIST) => Ok(()),
             // The file is open: what is missing is what it refers to.
