@@ -40,6 +40,15 @@ pub struct Modules {
     blacklist: Vec<String>,
 }
 
+/// Parameters of modules that would make a network interface when they are
+/// loaded, of a name that somebody who asks for one wants to give himself. The
+/// command line's come after them.
+const NO_INTERFACES: [(&str, &str); 3] = [
+    ("bonding", "max_bonds=0"),
+    ("dummy", "numdummies=0"),
+    ("ifb", "numifbs=0"),
+];
+
 /// Softdeps of softdeps, at most so deep.
 const MAX_DEPTH: usize = 8;
 
@@ -186,11 +195,15 @@ impl Modules {
     }
 
     fn options_of(&self, module: &str) -> String {
-        let options: Vec<&str> = self
+        let asked = self
             .options
             .iter()
+            .map(|(name, option)| (&**name, &**option));
+        let options: Vec<&str> = NO_INTERFACES
+            .into_iter()
+            .chain(asked)
             .filter(|(name, _)| dep::same(name, module))
-            .map(|(_, option)| option.as_str())
+            .map(|(_, option)| option)
             .collect();
         options.join(" ")
     }

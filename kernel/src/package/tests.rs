@@ -1,6 +1,6 @@
 use super::*;
-use crate::{ModuleCompression, Selection};
 use crate::modinfo::sample;
+use crate::{ModuleCompression, Selection};
 
 const RELEASE: &str = "6.12.0-test";
 
