@@ -23,6 +23,7 @@ programs=(
     "hullkit-sysctl sysctl"
     "hullkit-getty getty"
     "qemu-tests-agent qemu-agent"
+    "qemu-tests-agent bench-service"
     "qemu-tests-agent poweroff-init"
 )
 

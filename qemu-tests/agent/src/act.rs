@@ -24,7 +24,6 @@ use crate::{abuse, notice, serve, sys};
 /// | `term=ignore` | ignores SIGTERM from now on |
 /// | `forever` | waits for ever |
 /// | `kill=PID:N` | sends a signal to another process |
-/// | `kmsg=PATH` | a file's lines to the kernel log, as `act: PATH: LINE` |
 /// | `signal=N` | sends itself a signal |
 /// | `bomb` | forks for ever |
 /// | `hog` | uses the processor for ever |
@@ -118,7 +117,6 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("fill", path) => abuse::fill(path),
         ("massacre", count) => abuse::massacre(number(count)?),
         ("pester", path) => abuse::pester(path),
-        ("kmsg", path) => kmsg(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),
     }
@@ -146,16 +144,6 @@ fn kill(target: &str) -> io::Result<()> {
     let pid = Pid::from_raw(pid.parse().map_err(io::Error::other)?);
     let signal: i32 = signal.parse().map_err(io::Error::other)?;
     Ok(nix::sys::signal::kill(pid, Signal::try_from(signal)?)?)
-}
-
-fn kmsg(path: &str) -> io::Result<()> {
-    let text = fs::read_to_string(path)?;
-    let mut log = OpenOptions::new().write(true).open("/dev/kmsg")?;
-    for line in text.lines() {
-        // A line of its own for each: one write is one record.
-        log.write_all(format!("act: {path}: {line}\n").as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Does something again and again until there is a file.
