@@ -287,7 +287,9 @@ fn volume(r: &mut Reader, node: &Node, field: &str) -> Option<Volume> {
     let readonly = fields.read(r, "readonly", Reader::boolean);
     let format = fields.read(r, "format", |r, n, f| r.word(n, f, &formats));
     let platforms = fields.read(r, "platforms", Reader::texts);
-    let image = fields.read(r, "image", image);
+    let is_said = |node: &Node| node.kind != Kind::Text(String::new());
+    let image = fields.get("image").filter(|node| is_said(node));
+    let image = image.and_then(|node| self::image(r, node, &fields.name("image")));
     Some(Volume {
         place: r.place(node.line),
         name: name?,
