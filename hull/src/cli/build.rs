@@ -66,12 +66,13 @@ pub struct Args {
     #[arg(long, value_name = "DIR", env = "HULL_GUEST", value_parser = maybe_empty())]
     guest: Option<PathBuf>,
     #[command(flatten)]
-    pulling: Pulling,
-    #[command(flatten)]
     editing: Editing,
     /// YAML files or their URLs; several are appended to one; - is standard input
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.

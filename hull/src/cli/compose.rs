@@ -31,14 +31,15 @@ pub struct Args {
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
     #[command(flatten)]
-    pulling: Pulling,
-    #[command(flatten)]
     editing: Editing,
     /// A YAML file or its URL; - is standard input
     #[arg(required_unless_present = "from_case", value_name = "FILE.yml")]
     file: Option<PathBuf>,
     /// One entry, by its name or as SECTION/NAME [default: all]
     entry: Option<String>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.

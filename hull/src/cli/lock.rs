@@ -23,12 +23,13 @@ pub struct Args {
     #[arg(long, value_delimiter = ',')]
     arch: Vec<Arch>,
     #[command(flatten)]
-    pulling: Pulling,
-    #[command(flatten)]
     editing: Editing,
     /// YAML files, as for build
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.

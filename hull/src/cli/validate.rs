@@ -24,12 +24,13 @@ pub struct Args {
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
     #[command(flatten)]
-    pulling: Pulling,
-    #[command(flatten)]
     editing: Editing,
     /// YAML files or their URLs, checked as one; - is standard input
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.

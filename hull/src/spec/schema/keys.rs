@@ -80,6 +80,21 @@ pub(super) const TOP: &[Key] = &[
     )
     .default("default")
     .example("strict"),
+    key(
+        "trust",
+        Map(TRUST),
+        "Passed over, as in LinuxKit today: `--policy FILE` says which images are taken.",
+    )
+    .example("{org: [linuxkit]}"),
+];
+
+const TRUST: &[Key] = &[
+    key("image", TEXTS, "Images whose signatures were checked."),
+    key(
+        "org",
+        TEXTS,
+        "Organisations whose images' signatures were checked.",
+    ),
 ];
 
 const KERNEL: &[Key] = &[
