@@ -67,8 +67,13 @@ fn joined<T>(label: Option<Vec<T>>, added: Option<Vec<T>>) -> Option<Vec<T>> {
     }
 }
 
-/// Whether the YAML replaces what a label says in `field`.
+/// Whether the YAML, or nobody's use of it, replaces what a label says in
+/// `field`.
 pub(super) fn replaces(yaml: &Container, field: &str) -> bool {
+    // A label's `….add` means nothing to LinuxKit, nor to us.
+    if field.starts_with("capabilities.add") || field.starts_with("binds.add") {
+        return true;
+    }
     let top = field.split(['[', '.']).next().unwrap_or_default();
     match top {
         "additionalGids" => yaml.additional_gids.is_some(),

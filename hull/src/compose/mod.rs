@@ -258,7 +258,7 @@ impl Scene<'_> {
             .collect();
         // LinuxKit looks for volumes in the YAML only.
         if !lenient {
-            let volumes = check::volumes_known(&moby.fields, self.spec);
+            let volumes = check::volumes_known(&moby.fields, self.spec, check::ReadOnly::Meant);
             wrong.extend(
                 volumes
                     .into_iter()

@@ -23,6 +23,8 @@ pub(super) struct Kit<'a> {
     pub(super) compression: Compression,
     stub: Option<&'a Tree>,
     time: u32,
+    /// The least size of disks, in bytes.
+    pub(super) disk_size: u64,
     /// For files without names; where the results go, too.
     dir: &'a Path,
     initrd: OnceCell<Initrd>,
@@ -61,6 +63,7 @@ impl<'a> Kit<'a> {
             compression: target.compression,
             stub: target.stub,
             time: target.time,
+            disk_size: target.disk_size,
             dir: target.dir,
             initrd: OnceCell::new(),
             squashfs: OnceCell::new(),

@@ -10,7 +10,7 @@ pub mod erofs;
 mod fat;
 mod format;
 mod gpt;
-mod iso;
+pub mod iso;
 mod kit;
 mod memory;
 mod region;
@@ -106,6 +106,8 @@ pub struct Target<'a> {
     /// When root filesystems are said to have been made, in seconds since the
     /// epoch.
     pub time: u32,
+    /// Disks are at least so large, in bytes.
+    pub disk_size: u64,
 }
 
 impl Target<'_> {

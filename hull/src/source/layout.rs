@@ -153,11 +153,7 @@ impl Layout {
         let file = open(&path).map_err(read)?;
         let len = file.metadata().map_err(read)?.len();
         if len != descriptor.size() {
-            return Err(Error::Size {
-                path,
-                expected: descriptor.size(),
-                found: len,
-            });
+            return Err(wrong_size(&path, descriptor, len));
         }
         let diff_id = diff_id.parse::<Digest>().map_err(|e| Error::Unsupported {
             what: path.display().to_string(),
@@ -192,11 +188,7 @@ impl Layout {
             });
         }
         if bytes.len() as u64 != descriptor.size() {
-            return Err(Error::Size {
-                path,
-                expected: descriptor.size(),
-                found: bytes.len() as u64,
-            });
+            return Err(wrong_size(&path, descriptor, bytes.len() as u64));
         }
         Ok((bytes, path))
     }
@@ -231,14 +223,22 @@ pub fn to_oci(digest: Digest) -> oci_spec::image::Digest {
     digest.into()
 }
 
+/// A blob is not as long as its descriptor says.
+fn wrong_size(path: &Path, descriptor: &Descriptor, found: u64) -> Error {
+    Error::Unsupported {
+        what: path.display().to_string(),
+        why: format!("{found} bytes long, not {}", descriptor.size()),
+    }
+}
+
 /// Parses JSON that was found at `path`.
 ///
 /// # Errors
 /// It is not what it should be.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(|source| Error::Json {
+    serde_json::from_slice(bytes).map_err(|e| Error::Read {
         path: path.to_owned(),
-        source,
+        source: e.into(),
     })
 }
 

@@ -46,6 +46,7 @@ const TOP_KEYS: &[&str] = &[
     "onshutdown",
     "security",
     "services",
+    "trust",
     "volumes",
 ];
 
@@ -76,8 +77,26 @@ pub(super) fn read(r: &mut Reader, node: &Node, draft: &mut Draft) {
         r.list(node, field, |r, node, field| file(r, node, field, warnings))
     });
     draft.files.extend(files.unwrap_or_default());
+    if let Some(node) = fields.get("trust") {
+        trust(r, node);
+        draft.warnings.push(Problem {
+            place: r.place(node.line),
+            field: "trust".to_owned(),
+            message: "not used, as in LinuxKit today; a policy says which images are taken \
+                      (--policy FILE)"
+                .to_owned(),
+        });
+    }
     let volumes = fields.read(r, "volumes", |r, n, f| r.list(n, f, volume));
     draft.volumes.extend(volumes.unwrap_or_default());
+}
+
+/// What LinuxKit used to check signatures by, and passes over now.
+fn trust(r: &mut Reader, node: &Node) {
+    if let Some(fields) = r.fields(node, "trust", &["image", "org"]) {
+        fields.read(r, "image", Reader::texts);
+        fields.read(r, "org", Reader::texts);
+    }
 }
 
 const KERNEL_KEYS: &[&str] = &["binary", "cmdline", "image", "tar", "ucode"];
@@ -287,7 +306,9 @@ fn volume(r: &mut Reader, node: &Node, field: &str) -> Option<Volume> {
     let readonly = fields.read(r, "readonly", Reader::boolean);
     let format = fields.read(r, "format", |r, n, f| r.word(n, f, &formats));
     let platforms = fields.read(r, "platforms", Reader::texts);
-    let image = fields.read(r, "image", image);
+    let is_said = |node: &Node| node.kind != Kind::Text(String::new());
+    let image = fields.get("image").filter(|node| is_said(node));
+    let image = image.and_then(|node| self::image(r, node, &fields.name("image")));
     Some(Volume {
         place: r.place(node.line),
         name: name?,

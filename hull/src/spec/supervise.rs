@@ -34,6 +34,12 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(key, _)| *key)
 }
 
+/// Whether one of our keys applies to entries of `section`.
+pub(super) fn applies(key: &str, section: Section) -> bool {
+    let known = KEYS.iter().find(|(name, _)| *name == key);
+    known.is_some_and(|(_, sections)| sections.contains(&section))
+}
+
 /// The values of `security`.
 const SECURITY: [(&str, Security); 3] = [
     ("default", Security::Default),
