@@ -82,6 +82,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
     let stub = needs_stub
         .then(|| finder.find(&args.efi_stub)?.tree(finder.spool))
         .transpose()?;
+    let cache = store.cache();
     let target = Target {
         dir: &args.dir,
         name: &name,
@@ -89,6 +90,7 @@ pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
         stub: stub.as_ref(),
         compression: args.compress,
         time: args.time,
+        cache: Some(&cache),
     };
     let results = output::write(&system, &formats, &target)?;
     validate::note(&results.notes);
