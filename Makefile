@@ -51,7 +51,7 @@ $(STAMPS)/kernel-$(1)-$(2): | host
 	@mkdir -p $(STAMPS)
 	deb=$$$$(build/apt.sh $(2) $(CURDIR)/out/kernels --kernel $(1)) && $(HULL) kernel import --name hullkit/kernel:$(1) "$$$$deb"
 	@touch $$@
-$(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list
+$(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list $(wildcard kernel/src/*.rs)
 endef
 $(foreach arch,$(ARCHES),$(foreach series,6.12 6.1,$(eval $(call kernel,$(series),$(arch)))))
 
