@@ -36,6 +36,7 @@ fn layers() {
             offset: 0,
             digest: None,
             diff_id: None,
+            cache: None,
         };
         let mut tree = Tree::new();
         let done = layer.apply(&mut tree, &std::env::temp_dir());

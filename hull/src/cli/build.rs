@@ -129,6 +129,7 @@ fn build(args: &Args, spec: &Spec, finder: &Finder<'_>, place: &Place) -> Result
     let stub = needs_stub
         .then(|| finder.find(&args.efi_stub)?.tree(finder.spool))
         .transpose()?;
+    let cache = finder.store.cache();
     let target = Target {
         dir: &place.dir,
         name: &place.name,
@@ -137,6 +138,7 @@ fn build(args: &Args, spec: &Spec, finder: &Finder<'_>, place: &Place) -> Result
         compression: args.compress,
         time: args.time,
         disk_size: args.size,
+        cache: Some(&cache),
     };
     Ok(output::write(&system, formats, &target)?)
 }

@@ -208,6 +208,7 @@ fn members(path: &Path, shown: &str, spool: &Path) -> Result<Tree> {
         offset: 0,
         digest: None,
         diff_id: None,
+        cache: None,
     };
     let mut members = Tree::new();
     archive.apply(&mut members, spool)?;

@@ -10,6 +10,7 @@ pub mod erofs;
 mod fat;
 mod format;
 mod gpt;
+pub mod initrd;
 pub mod iso;
 mod kit;
 mod memory;
@@ -30,6 +31,7 @@ pub use format::{Firmware, Format, UnknownFormat};
 use crate::arch::Arch;
 use crate::assemble::System;
 use crate::atomic::NewFile;
+use crate::cache::Cache;
 use crate::layer::write_tar;
 use crate::tree::{Content, Meta, Node, Tree};
 use kit::{Kit, Root};
@@ -108,6 +110,8 @@ pub struct Target<'a> {
     pub time: u32,
     /// Disks are at least so large, in bytes.
     pub disk_size: u64,
+    /// What was compressed before.
+    pub cache: Option<&'a Cache>,
 }
 
 impl Target<'_> {

@@ -14,6 +14,7 @@ use oci_spec::image::{
 use super::image::{Image, Manifest, Rootfs};
 use super::{Error, check_arch};
 use crate::arch::Arch;
+use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::layer::Layer;
 
@@ -168,6 +169,7 @@ impl Layout {
             len,
             digest: (!self.trusted).then_some(digest),
             diff_id: (!known).then_some(diff_id),
+            cache: self.trusted.then(|| Cache::below(&self.dir)),
         })
     }
 
