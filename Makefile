@@ -136,18 +136,39 @@ $(RUNTIME_KERNELS): $(CURDIR)/out/boot/bare-%-kernel: $(STAMPS)/kernel-%-x86_64 
 	printf 'kernel:\n  image: hullkit/kernel:$*\n  cmdline: ""\n' >out/boot/bare-$*.yml
 	$(HULL) build --arch x86_64 --dir out/boot --name bare-$* out/boot/bare-$*.yml
 
+# Modules that some cases want, as the kernels' packages have them.
+RUNTIME_MODULES := $(foreach series,6.12 6.1,$(CURDIR)/out/boot/bare-$(series)-modules)
+$(RUNTIME_MODULES): $(CURDIR)/out/boot/bare-%-modules: $(STAMPS)/kernel-%-x86_64
+	@rm -rf $@.new $@ && mkdir -p $@.new
+	deb=$$(build/apt.sh x86_64 $(CURDIR)/out/kernels --kernel $*) && dpkg-deb --fsys-tarfile "$$deb" | \
+	tar -x -C $@.new --transform 's|.*/||' --wildcards '*/drivers/net/dummy.ko*' '*/fs/overlayfs/overlay.ko*'
+	for module in $@.new/*.xz; do [ ! -e "$$module" ] || busybox unxz "$$module"; done
+	@mv $@.new $@
+
+# A few of the cases on the other architecture.
+SMOKE := root-readonly mount-flags masked namespaces-new user-namespace-by-path seccomp notify cgroup devices-denied exec-joins-all terminal-run
+$(CURDIR)/out/boot/bare-aarch64-kernel: $(STAMPS)/kernel-6.12-aarch64 | guest-aarch64
+	@mkdir -p out/boot
+	printf 'kernel:\n  image: hullkit/kernel:6.12\n  cmdline: ""\n' >out/boot/bare-aarch64.yml
+	$(HULL) build --arch aarch64 --dir out/boot --name bare-aarch64 out/boot/bare-aarch64.yml
+$(CURDIR)/out/boot/busybox-aarch64: $(STAMPS)/debs-getty-aarch64
+	@mkdir -p out/boot
+	dpkg-deb --fsys-tarfile out/debs/aarch64/busybox-static_*.deb | tar -xO ./bin/busybox >$@.new && mv $@.new $@
+
 .PHONY: test-runtime
-test-runtime: guest-x86_64 $(RUNTIME_KERNELS)
+test-runtime: guest-x86_64 guest-aarch64 $(RUNTIME_KERNELS) $(RUNTIME_MODULES) $(CURDIR)/out/boot/bare-aarch64-kernel $(CURDIR)/out/boot/busybox-aarch64
 	HULLKIT_KERNEL=$(subst $(eval ) ,:,$(RUNTIME_KERNELS)) HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
-	cargo test --locked -p runc-shim --test guest
+	HULLKIT_MODULES=$(subst $(eval ) ,:,$(RUNTIME_MODULES)) cargo test --locked -p runc-shim --test guest
+	HULLKIT_KERNEL=$(CURDIR)/out/boot/bare-aarch64-kernel HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/aarch64/runc-shim \
+	HULLKIT_BUSYBOX=$(CURDIR)/out/boot/busybox-aarch64 HULLKIT_CASE='$(SMOKE)' cargo test --locked -p runc-shim --test guest
 
 .PHONY: soak
 soak: deps-test ## long runs: 200 boots, 100 shutdowns, 1,000 kills (SOAK='boots=20' for others)
 	@$(MAKE) --no-print-directory build images
 	HULLKIT_OUT=$(CURDIR)/out cargo run --locked -p qemu-tests --bin soak -- $(SOAK)
 
-# podman and containerd, with the libraries that they are linked with.
-CLIENTS := podman conmon golang-github-containers-common containerd \
+# podman, containerd and Docker, with the libraries that they are linked with.
+CLIENTS := podman conmon golang-github-containers-common containerd docker.io \
 	libassuan0 libaudit1 libbz2-1.0 libc6 libcap-ng0 libcap2 libcrypt1 libdevmapper1.02.1 \
 	libgcc-s1 libgcrypt20 libglib2.0-0 libgpg-error0 libgpgme11 liblz4-1 liblzma5 libpam0g \
 	libpcre2-8-0 libseccomp2 libselinux1 libsemanage2 libsepol2 libsubid4 libsystemd0 libudev1 libzstd1
@@ -166,6 +187,18 @@ bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
 	HULLKIT_OUT=$(CURDIR)/out cargo run --locked --release -p qemu-tests --bin bench
+
+# The field's runtimes, and Podman's filter.
+PEERS := crun runc golang-github-containers-common libc6 libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libseccomp2 libsystemd0 libyajl2 libzstd1
+$(STAMPS)/peers: Makefile
+	@mkdir -p $(STAMPS)
+	build/apt.sh x86_64 $(CURDIR)/out/debs/peers $(PEERS) >/dev/null
+	@touch $@
+
+.PHONY: bench-runtime
+bench-runtime: guest-x86_64 $(CURDIR)/out/boot/bare-6.12-kernel $(STAMPS)/peers ## our runtime against crun and runc (docs/performance.md)
+	HULLKIT_KERNEL=$(CURDIR)/out/boot/bare-6.12-kernel HULLKIT_RUNC_SHIM=$(CURDIR)/out/guest/x86_64/runc-shim \
+	HULLKIT_PEERS=$(CURDIR)/out/debs/peers cargo bench --locked -p runc-shim --bench runtimes
 
 .PHONY: bench-pull
 bench-pull: deps-test host ## a pull from a registry on this machine, against skopeo's

@@ -5,8 +5,10 @@
 //! Needs HULLKIT_KERNEL (one kernel, or several with `:` between) and
 //! HULLKIT_RUNC_SHIM (the static program, whose architecture is the guest's,
 //! with `qemu-agent` beside it); without them it is skipped. HULLKIT_BUSYBOX names a static busybox where
-//! /bin/busybox is for another architecture, HULLKIT_MODULES kernel modules to
-//! load (`:` between): with overlay's, overlays are tested too.
+//! /bin/busybox is for another architecture, HULLKIT_MODULES a folder for each
+//! kernel (`:` between) with its modules overlay and dummy: then overlays and
+//! network devices are tested too. HULLKIT_CASE picks the cases that any of its
+//! words is part of.
 
 #[path = "guest/case.rs"]
 mod case;
@@ -26,6 +28,10 @@ mod hooks;
 mod machine;
 #[path = "guest/mounts.rs"]
 mod mounts;
+#[path = "guest/network.rs"]
+mod network;
+#[path = "guest/notify.rs"]
+mod notify;
 #[path = "guest/process.rs"]
 mod process;
 #[path = "guest/resources.rs"]
@@ -36,7 +42,7 @@ mod rootless;
 mod terminal;
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 fn setting(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
@@ -53,6 +59,8 @@ fn containers_in_a_guest() {
     let mut cases = cases::all();
     cases.extend(hooks::all());
     cases.extend(mounts::all());
+    cases.extend(network::all());
+    cases.extend(notify::all());
     cases.extend(process::all());
     cases.extend(resources::all());
     cases.extend(terminal::cases());
@@ -61,12 +69,14 @@ fn containers_in_a_guest() {
     cases.extend(escapes::all());
     cases.extend(crashes::all());
     cases.retain(|case| {
-        only.as_ref()
-            .is_none_or(|only| case.name.contains(only.as_str()))
+        let picks = |only: &String| only.split(' ').any(|word| case.name.contains(word));
+        only.as_ref().is_none_or(picks)
     });
     let program = PathBuf::from(program);
-    let initrd = machine::initrd(&program, &cases);
+    let modules = setting("HULLKIT_MODULES").unwrap_or_default();
+    let mut modules = modules.split(':').filter(|folder| !folder.is_empty());
     for kernel in kernels.split(':') {
+        let initrd = machine::initrd(&program, modules.next().map(Path::new), &cases);
         println!("kernel {kernel}");
         let console = machine::boot(&program, &PathBuf::from(kernel), &initrd, &["-m", "512"]);
         let failed: Vec<String> = cases

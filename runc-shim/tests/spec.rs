@@ -125,6 +125,26 @@ fn a_refusal_names_the_field_and_what_is_wrong() {
             "mounts: needs a new mount namespace (type mount), or it would change the host",
         ),
         (
+            "/linux/netDevices",
+            json!({"eth0": {}}),
+            "linux.netDevices: need a network namespace of the container's own to move into",
+        ),
+        (
+            "/linux/intelRdt",
+            json!({"closID": "info"}),
+            "linux.intelRdt.closID: \"info\" is not the name of a class of service",
+        ),
+        (
+            "/linux/intelRdt",
+            json!({"memBwSchema": "L3:0=f"}),
+            "linux.intelRdt.memBwSchema: \"L3:0=f\" does not begin with MB:",
+        ),
+        (
+            "/linux/intelRdt",
+            json!({"schemata": ["L3:0=f", "L3"]}),
+            "linux.intelRdt.schemata[1]: \"L3\" is not of the form RESOURCE:DOMAIN=VALUE;…",
+        ),
+        (
             "/linux/timeOffsets",
             json!({"monotonic": {"secs": 1}}),
             "linux.timeOffsets: are set without a new time namespace",
@@ -147,7 +167,7 @@ fn a_refusal_names_the_field_and_what_is_wrong() {
         (
             "/mounts",
             json!([{"destination": "/a", "type": "proc", "options": ["tmpcopyup"]}]),
-            "mounts[0].options: \"tmpcopyup\" is an option of a tmpfs only",
+            "mounts[0].options: \"tmpcopyup\" is an option of a new tmpfs only",
         ),
         (
             "/mounts",

@@ -9,6 +9,12 @@
 //!                            a person in front of a program's terminal
 //! qemu-agent console SOCKET STEP…
 //!                            the same, with a terminal that a runtime sends
+//! qemu-agent measure ROUNDS PROGRAM… -- PROGRAM…
+//!                            what programs take, in time and memory
+//! qemu-agent bare ROUNDS PROGRAM…
+//!                            the same for one in namespaces of its own
+//! qemu-agent decide SOCKET STEP…
+//!                            decides about system calls, for a runtime
 //! ```
 //!
 //! The agent runs in a container with a view of the whole guest. A probe runs
@@ -17,10 +23,13 @@
 mod abuse;
 mod act;
 mod channel;
+mod decide;
 mod exec;
+mod measure;
 mod notice;
 mod op;
 mod orphans;
+mod passed;
 mod proc;
 mod serve;
 mod sys;
@@ -40,10 +49,13 @@ fn main() -> ExitCode {
             None => Err(std::io::Error::other("terminal: no -- before the program")),
         },
         ["console", socket, steps @ ..] => terminal::receive(socket.as_ref(), steps),
+        ["decide", socket, steps @ ..] => decide::run(socket.as_ref(), steps),
+        ["measure", rounds, words @ ..] => measure::programs(rounds, words),
+        ["bare", rounds, program @ ..] => measure::bare(rounds, program),
         ["orphans", count] => orphans::leave(count),
         _ => {
             eprintln!(
-                "usage: qemu-agent port | probe NAME | act STEP… | orphans N | terminal … | console …"
+                "usage: qemu-agent port | probe NAME | act STEP… | orphans N | terminal … | console … | decide … | measure … | bare …"
             );
             return ExitCode::from(2);
         }

@@ -2,19 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use nix::cmsg_space;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, Winsize, openpty};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::termios::tcgetattr;
 
-use crate::sys;
+use crate::{passed, sys};
 
 /// No step waits longer.
 const LIMIT: Duration = Duration::from_secs(25);
@@ -75,28 +73,9 @@ fn finish(mut child: Child, mut screen: Screen, done: io::Result<()>) -> io::Res
 pub(crate) fn receive(socket: &Path, steps: &[&str]) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     let (stream, _) = listener.accept()?;
-    let mut name = [0; 64];
-    let mut room = cmsg_space!([RawFd; 2]);
-    let mut parts = [io::IoSliceMut::new(&mut name)];
-    let message = recvmsg::<()>(
-        stream.as_raw_fd(),
-        &mut parts,
-        Some(&mut room),
-        MsgFlags::MSG_CMSG_CLOEXEC,
-    )?;
-    let length = message.bytes;
-    let mut all = Vec::new();
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(fds) = control {
-            all.extend(fds);
-        }
-    }
-    let [fd] = all[..] else {
-        return Err(io::Error::other(format!("{} descriptors came", all.len())));
-    };
-    let name = String::from_utf8_lossy(name.get(..length).unwrap_or_default());
+    let (name, terminal) = passed::receive(&stream)?;
     writeln!(io::stdout(), "received {name}")?;
-    let mut screen = Screen::new(sys::received(fd));
+    let mut screen = Screen::new(terminal);
     screen.carry_out(steps)?;
     screen.read_to_end()
 }

@@ -2,20 +2,21 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::command::{Create, Launch};
 use super::terminal::Terminal;
-use super::{ExitCode, Outcome, delete, foreground, hooks, own_file};
+use super::{ExitCode, Outcome, delete, foreground, hooks, listener, own_file};
 use crate::cgroup::{self, Cgroup};
 use crate::error::Error;
 use crate::exec::{self, Attend, Inside, Process};
 use crate::plan::{Choices, Facts, Plan, Stage};
+use crate::resctrl;
 use crate::seccomp;
 use crate::spec::{Container, Hooks};
 use crate::state::{self, Folder, OCI_VERSION, State, Status};
-use crate::sys::{file, socket};
+use crate::sys::{file, process, socket};
 
 /// `create`: everything up to the program, which waits for `start`.
 pub(super) fn create(root: &Path, options: &Create) -> Outcome {
@@ -54,7 +55,12 @@ pub(super) fn start(root: &Path, id: &str) -> Outcome {
             wanted: "created",
         });
     }
-    let released = exec::release(&folder.start_socket());
+    let process = process::open_pid(state.pid).map_err(Error::io("open process", state.pid))?;
+    if state::start_time(state.pid) != Some(state.pid_start_time) {
+        return Err(Error::NotRunning(Status::Stopped));
+    }
+    let mut pass = |fd: OwnedFd| listener::pass_for_start(&folder, &state, fd.as_fd());
+    let released = exec::release(&folder.start_socket(), process.as_fd(), &mut pass);
     folder.remove_start_socket()?;
     released?;
     hooks::run_all("poststart", &state.hooks.poststart, &state, Status::Running)?;
@@ -92,13 +98,18 @@ impl Bundle {
             .unwrap_or_else(|| id.to_owned())
     }
 
+    fn groups(&self, id: &str) -> Option<resctrl::Groups<'_>> {
+        let rdt = self.container.rdt.as_ref()?;
+        Some(resctrl::Groups::of(rdt, id))
+    }
+
     fn rootfs(&self) -> PathBuf {
         let root = self.container.root.path.to_string_lossy();
         self.path.join(root.as_ref())
     }
 
     /// 1. The folder, so that whatever happens later can be deleted.
-    /// 2. The cgroup with its limits.
+    /// 2. The cgroup with its limits, the class of service.
     /// 3. The process, born in it, up to where it waits or is the program.
     /// 4. The state and the pid file.
     ///
@@ -110,14 +121,20 @@ impl Bundle {
         wait: bool,
     ) -> Result<(Process, Terminal), Error> {
         let mut terminal = Terminal::new(self.container.process.terminal, &options.launch)?;
+        listener::check(&self.container)?;
         let plan = self.plan(wait, choices(options)?)?;
+        if let Some(groups) = self.groups(&options.id) {
+            groups.check()?;
+        }
         let folder = Folder::create(root, &options.id)?;
         let mut state = self.first_state(&options.id);
         match self.make_in(&folder, &mut state, &plan, options, &mut terminal) {
             Ok(process) => Ok((process, terminal)),
             Err(error) => {
                 // The first error is the one to tell.
-                let _left_for_delete = cgroup::remove(&state.cgroup).and_then(|()| folder.remove());
+                let _left_for_delete = cgroup::remove(&state.cgroup)
+                    .and_then(|()| resctrl::remove(&state.resctrl))
+                    .and_then(|()| folder.remove());
                 Err(error)
             }
         }
@@ -132,6 +149,10 @@ impl Bundle {
             created: state::now(),
             annotations: self.container.annotations.clone(),
             hooks: self.container.hooks.clone(),
+            resctrl: self
+                .groups(id)
+                .map(|groups| groups.own())
+                .unwrap_or_default(),
             ..State::default()
         }
     }
@@ -145,6 +166,9 @@ impl Bundle {
         terminal: &mut Terminal,
     ) -> Result<Process, Error> {
         let cgroup = self.cgroup(folder, state)?;
+        if let Some(groups) = self.groups(&state.id) {
+            groups.make()?;
+        }
         folder.keep_config(&self.text)?;
         let listener = if is_waiting(plan) {
             Some(listen(folder)?)
@@ -200,7 +224,15 @@ impl Bundle {
             // By its number alone `delete` finds it, if we come to no end.
             folder.write(state)?;
         }
-        process.attend(&self.container, plan, &mut Attendant { state, terminal })?;
+        if let Some(groups) = self.groups(&state.id) {
+            groups.add(process.pid)?;
+        }
+        let mut attendant = Attendant {
+            state,
+            terminal,
+            container: &self.container,
+        };
+        process.attend(&self.container, plan, &mut attendant)?;
         folder.write(state)?;
         write_pid(process, &options.launch)?;
         if !is_waiting(plan) {
@@ -287,11 +319,12 @@ pub(super) fn write_pid(process: &Process, launch: &Launch) -> Result<(), Error>
         .map_err(Error::io("write", path.display()))
 }
 
-/// Runs the hooks of the stage before the root is entered, and takes the
-/// terminal.
+/// Runs the hooks of the stage before the root is entered, takes the terminal,
+/// passes the listener on.
 struct Attendant<'a> {
     state: &'a State,
     terminal: &'a mut Terminal,
+    container: &'a Container,
 }
 
 impl Attend for Attendant<'_> {
@@ -306,5 +339,10 @@ impl Attend for Attendant<'_> {
 
     fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error> {
         self.terminal.take(outer)
+    }
+
+    fn pass_listener(&mut self, pid: i32, fd: OwnedFd) -> Result<(), Error> {
+        let about = (self.state, Status::Creating);
+        listener::pass(self.container, pid, about, fd.as_fd())
     }
 }

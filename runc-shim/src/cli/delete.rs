@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Outcome, hooks};
 use crate::cgroup;
 use crate::error::Error;
+use crate::resctrl;
 use crate::state::{Folder, Status};
 
 /// Removes what is left of a container: its cgroup with whatever still lives
@@ -28,6 +29,7 @@ pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
         folder.kill(&state)?;
     }
     cgroup::remove(&state.cgroup)?;
+    resctrl::remove(&state.resctrl)?;
     folder.remove()?;
     hooks::run_all("poststop", &state.hooks.poststop, &state, Status::Stopped)?;
     Ok(None)

@@ -1,17 +1,18 @@
 //! `exec`: another program in a container that runs.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::command::Exec;
 use super::create::{preserved, write_pid};
 use super::terminal::Terminal;
-use super::{ExitCode, Outcome, foreground, own_file};
+use super::{ExitCode, Outcome, foreground, listener, own_file};
 use crate::cgroup::{self, Cgroup};
 use crate::error::Error;
 use crate::exec::{self, Attend, Process, Target};
 use crate::plan::{Entry, Plan};
+use crate::resctrl;
 use crate::seccomp;
 use crate::spec::{Container, Invalid, RawProcess, read_process};
 use crate::state::{Folder, State, Status};
@@ -35,6 +36,7 @@ pub(super) fn exec(root: &Path, options: &Exec) -> Outcome {
     }
     let container = configuration(&folder, options)?;
     let mut terminal = Terminal::new(container.process.terminal, &options.launch)?;
+    listener::check(&container)?;
     let choices = preserved(&options.launch)?;
     if !options.launch.detach {
         foreground::hold_signals()?;
@@ -47,7 +49,16 @@ pub(super) fn exec(root: &Path, options: &Exec) -> Outcome {
     };
     let plan = Plan::of_entry(&container, &entry);
     let process = enter(target, &plan, &state, options)?;
-    process.attend(&container, &plan, &mut Taker(&mut terminal))?;
+    if let Some(rdt) = &container.rdt {
+        let groups = resctrl::Groups::of(rdt, &state.id);
+        groups.add(process.pid).inspect_err(|_| process.kill())?;
+    }
+    let mut attendant = Attendant {
+        terminal: &mut terminal,
+        container: &container,
+        state: &state,
+    };
+    process.attend(&container, &plan, &mut attendant)?;
     if let Err(error) = write_pid(&process, &options.launch) {
         process.kill();
         return Err(error);
@@ -149,15 +160,24 @@ fn enter(target: Target, plan: &Plan, state: &State, options: &Exec) -> Result<P
     exec::enter(target, plan, Some(firsts.dir()))
 }
 
-/// Takes the terminal; there are no hooks.
-struct Taker<'a>(&'a mut Terminal);
+/// Takes the terminal and passes the listener on; there are no hooks.
+struct Attendant<'a> {
+    terminal: &'a mut Terminal,
+    container: &'a Container,
+    state: &'a State,
+}
 
-impl Attend for Taker<'_> {
+impl Attend for Attendant<'_> {
     fn run_hooks(&mut self, _pid: i32) -> Result<(), Error> {
         Ok(())
     }
 
     fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error> {
-        self.0.take(outer)
+        self.terminal.take(outer)
+    }
+
+    fn pass_listener(&mut self, pid: i32, fd: OwnedFd) -> Result<(), Error> {
+        let about = (self.state, Status::Running);
+        listener::pass(self.container, pid, about, fd.as_fd())
     }
 }

@@ -47,10 +47,15 @@ fn linux(json: &mut Json) {
         json.field("knownFlags").strings(words::SECCOMP_FLAGS);
         json.field("supportedFlags").strings(words::SECCOMP_FLAGS);
     });
-    for (name, can) in [("apparmor", true), ("selinux", true), ("intelRdt", false)] {
+    for name in ["apparmor", "selinux", "netDevices"] {
         json.field(name)
-            .object(|json| json.field("enabled").word(&can));
+            .object(|json| json.field("enabled").word(&true));
     }
+    json.field("intelRdt").object(|json| {
+        for name in ["enabled", "schemata", "monitoring"] {
+            json.field(name).word(&true);
+        }
+    });
     json.field("mountExtensions").object(|json| {
         json.field("idmap")
             .object(|json| json.field("enabled").word(&true));

@@ -9,6 +9,7 @@ mod exec;
 mod features;
 mod foreground;
 mod hooks;
+mod listener;
 mod log;
 mod own_file;
 mod processes;

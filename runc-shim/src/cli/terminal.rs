@@ -9,6 +9,9 @@ use crate::error::Error;
 use crate::exec;
 use crate::sys::socket;
 
+/// How many seconds who listens may take.
+const PATIENCE: u16 = 60;
+
 /// Who gets the outer side of a terminal.
 #[derive(Debug)]
 pub(super) enum Terminal {
@@ -48,7 +51,7 @@ impl Terminal {
             }
             Self::Socket(path) => {
                 let c = exec::c_path(path)?;
-                let socket = socket::connect_stream(c.as_bytes())
+                let socket = socket::connect_stream(c.as_bytes(), PATIENCE)
                     .map_err(Error::io("connect to the console socket", path.display()))?;
                 socket::send_with(socket.as_fd(), b"/dev/ptmx", outer.as_fd())
                     .map_err(Error::io("send the terminal to", path.display()))

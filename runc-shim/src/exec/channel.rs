@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use crate::sys::{process, socket};
+use crate::sys::{file, process, socket};
 
 /// Where the child has got to, or what it stumbled over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Message {
     Made(i32),
     /// The outer side of its terminal comes along.
     Terminal,
+    /// It has the listener of its filter by this number.
+    Listening(i32),
     /// A step failed.
     Failed(Failed),
 }
@@ -52,6 +54,7 @@ impl Message {
             Self::Executing => number(b'x', 0),
             Self::Made(pid) => number(b'm', i64::from(*pid)),
             Self::Terminal => number(b't', 0),
+            Self::Listening(descriptor) => number(b'l', i64::from(*descriptor)),
             Self::Failed(failed) => {
                 let mut record = number(b'f', i64::from(failed.errno));
                 record.extend(failed.step.bytes());
@@ -72,6 +75,7 @@ impl Message {
             b'r' => Self::Ready,
             b'x' => Self::Executing,
             b't' => Self::Terminal,
+            b'l' => Self::Listening(i32::try_from(number).ok()?),
             b'm' => Self::Made(i32::try_from(number).ok()?),
             b'f' => {
                 let mut texts = rest.splitn(2, |b| *b == 0);
@@ -92,6 +96,14 @@ impl Message {
     /// The kernel's.
     pub(super) fn send(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         socket::send(socket, &self.encode())
+    }
+
+    /// Sends it by write(2), which a filter cannot ask others about.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn write(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        file::write_once(socket, &self.encode())
     }
 
     /// Sends it with a descriptor.
@@ -165,6 +177,7 @@ mod tests {
             Message::Executing,
             Message::Made(4711),
             Message::Terminal,
+            Message::Listening(7),
             Message::Failed(failed),
         ] {
             assert_eq!(Message::decode(&message.encode()), Some(message));

@@ -7,7 +7,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 
 use super::channel::{Failed, Message};
 use super::entry::Entrance;
@@ -161,7 +161,9 @@ impl<'a> Child<'a> {
 
     fn carry_out(&mut self, index: usize, step: &Step) -> Done {
         match step {
-            Step::AwaitMappings | Step::RunHooks => self.await_parent(index),
+            Step::AwaitMappings | Step::AwaitNetDevices | Step::RunHooks => {
+                self.await_parent(index)
+            }
             Step::RunInside(stage) => self.run_inside(*stage),
             Step::OpenRoot(path) => {
                 let flags = libc::O_PATH | libc::O_DIRECTORY;
@@ -248,6 +250,7 @@ impl<'a> Child<'a> {
             Step::ForbidNewPrivileges => identity::forbid_new_privileges(),
             Step::ResetSignals => self.reset(),
             Step::LoadFilter => identity::load_filter(&self.plan.filter, self.plan.filter_flags),
+            Step::LoadFilterWithListener { open, .. } => self.load_with_listener(*open),
             Step::Exec => self.exec(),
         }
     }
@@ -382,6 +385,35 @@ impl<'a> Child<'a> {
         file::close_on_exec_from(3 + self.plan.preserved)?;
         Message::Executing.send(self.channel.as_fd())?;
         Ok(())
+    }
+
+    /// 1. The filter is loaded; from here on nothing but write(2) and read(2)
+    ///    is called until others can decide about calls.
+    /// 2. The runtime is told the listener's number.
+    /// 3. It answers when it has taken the listener and passed it on.
+    fn load_with_listener(&self, open: bool) -> Done {
+        if open {
+            identity::allow_tracing()?;
+        }
+        let listener =
+            identity::load_filter_with_listener(&self.plan.filter, self.plan.filter_flags)?;
+        let channel = self.channel.as_fd();
+        Message::Listening(listener.as_raw_fd())
+            .write(channel)
+            .map_err(Failure::in_part(
+                "telling of the listener, under the filter",
+            ))?;
+        match file::read_once(channel, &mut [0; 1]).map_err(Failure::in_part(
+            "waiting for the listener's delivery, under the filter",
+        ))? {
+            // Why is known to the runtime, and told by it.
+            [] => process::exit_now(1),
+            _ => {
+                // close(2) is a call like others; the exec does it.
+                let _open_until_then = listener.into_raw_fd();
+                Ok(())
+            }
+        }
     }
 
     fn exec(&mut self) -> Done {

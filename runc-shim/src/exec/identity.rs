@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::child::{Done, Failure, write_proc};
 use crate::plan::Owner;
@@ -47,6 +47,25 @@ pub(super) fn set_capabilities(sets: &Capabilities) -> Done {
 
 pub(super) fn forbid_new_privileges() -> Done {
     identity::set_no_new_privileges().map_err(Failure::from)
+}
+
+/// Undoes what a change of ids has done: who made the user namespace may look
+/// into this process again. In a namespace that was just made nobody else is.
+pub(super) fn allow_tracing() -> Done {
+    identity::allow_tracing().map_err(Failure::from)
+}
+
+pub(super) fn load_filter_with_listener(
+    filter: &[Instruction],
+    flags: u64,
+) -> Result<OwnedFd, Failure> {
+    identity::load_filter_with_listener(filter, flags).map_err(|error| {
+        let detail = match error.raw_os_error() {
+            Some(libc::EBUSY) => "the runtime itself is below a filter that has a listener",
+            _ => "",
+        };
+        Failure::in_part(detail)(error)
+    })
 }
 
 pub(super) fn load_filter(filter: &[Instruction], flags: u64) -> Done {

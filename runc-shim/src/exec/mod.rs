@@ -27,6 +27,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::netdev;
 use crate::plan::{Plan, Step};
 use crate::spec::{Container, NamespaceKind, Namespaces};
 use crate::sys::clone::{self, Side, clone};
@@ -74,6 +75,13 @@ pub trait Attend {
     /// # Errors
     /// It cannot be passed on; the process is then not made.
     fn take_terminal(&mut self, outer: OwnedFd) -> Result<(), Error>;
+
+    /// Passes the listener of [`Step::LoadFilterWithListener`] on, which the
+    /// process `pid` has made.
+    ///
+    /// # Errors
+    /// It cannot be passed on; the process is then not made.
+    fn pass_listener(&mut self, pid: i32, listener: OwnedFd) -> Result<(), Error>;
 }
 
 /// Makes the container's first process, which begins to carry out the plan.
@@ -256,6 +264,9 @@ impl Process {
                 Message::Waiting(step) => {
                     match plan.steps.get(step) {
                         Some(Step::AwaitMappings) => self.prepare(container)?,
+                        Some(Step::AwaitNetDevices) => {
+                            netdev::move_all(&container.net_devices, self.pid)?;
+                        }
                         _ => attendant.run_hooks(self.pid)?,
                     }
                     socket::send(channel, b"g").map_err(Error::io("release", "the process"))?;
@@ -264,6 +275,11 @@ impl Process {
                     if let Some(outer) = descriptor {
                         attendant.take_terminal(outer)?;
                     }
+                }
+                Message::Listening(number) => {
+                    let listener = take_listener(self.pidfd.as_fd(), number)?;
+                    attendant.pass_listener(self.pid, listener)?;
+                    socket::send(channel, b"g").map_err(Error::io("release", "the process"))?;
                 }
                 Message::Ready => return Ok(()),
                 Message::Executing => executing = true,
@@ -355,18 +371,40 @@ fn told_end(end: End) -> String {
     }
 }
 
+/// The listener that a process has by this number.
+fn take_listener(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, Error> {
+    process::take_descriptor(process, number).map_err(Error::io(
+        "take",
+        "the seccomp listener of the container's process",
+    ))
+}
+
 /// Releases a container that waits for `start`, and hears how its last steps
-/// went.
+/// went. `pass` takes the listener of its filter, where it has one.
 ///
 /// # Errors
-/// Nobody waits; a step failed.
-pub fn release(socket_path: &[u8]) -> Result<(), Error> {
+/// Nobody waits; a step failed, or the listener could not be passed on: the
+/// process is dead then.
+pub fn release(
+    socket_path: &[u8],
+    process: BorrowedFd<'_>,
+    pass: &mut dyn FnMut(OwnedFd) -> Result<(), Error>,
+) -> Result<(), Error> {
     let socket =
         socket::connect(socket_path).map_err(Error::io("reach", "the container's process"))?;
     let mut executing = false;
     loop {
         match hear(socket.as_fd(), SILENT_AT_MOST)?.map(|(message, _)| message) {
             Some(Message::Executing) => executing = true,
+            Some(Message::Listening(number)) => {
+                take_listener(process, number)
+                    .and_then(&mut *pass)
+                    .inspect_err(|_| {
+                        // It may wait for a decision by nobody.
+                        let _gone = process::send_signal(process, libc::SIGKILL);
+                    })?;
+                socket::send(socket.as_fd(), b"g").map_err(Error::io("release", "the process"))?;
+            }
             Some(Message::Failed(failed)) => return Err(step_error(failed)),
             Some(_) => {}
             None if executing => return Ok(()),

@@ -101,6 +101,7 @@ pub(super) fn mount(
             };
             fs.mount_on(tree, &wanted.destination)?
         }
+        MountKind::Remount { options } => remount(tree, wanted, attributes, options)?,
     };
     if let Some(change) = wanted.recursive {
         mount::change(mounted.as_fd(), change, true).map_err(Failure::in_part("attributes"))?;
@@ -117,7 +118,7 @@ pub(super) fn mount(
 }
 
 /// Opens where something is to be mounted, and makes sure that `proc` lets it.
-fn place(tree: &Tree, path: &CStr, want: Want, what: Guest) -> Result<Place, Failure> {
+pub(super) fn place(tree: &Tree, path: &CStr, want: Want, what: Guest) -> Result<Place, Failure> {
     let place = tree.place(path, want).map_err(|error| {
         let detail = match error.raw_os_error() {
             Some(libc::EROFS | libc::EACCES | libc::EPERM | libc::ENOENT) => MAKING,
@@ -173,6 +174,66 @@ fn bind(
     }
     mount::attach(copy.as_fd(), place.fd.as_fd())?;
     Ok(copy)
+}
+
+/// What can be taken back from a mount, an attribute each. How access times
+/// are kept stays, as with mount(2), where nothing is said about it.
+const TAKEN_BACK: [u64; 6] = [
+    attr::RDONLY,
+    attr::NOSUID,
+    attr::NODEV,
+    attr::NOEXEC,
+    attr::NODIRATIME,
+    attr::NOSYMFOLLOW,
+];
+
+/// Gives what is mounted at the destination these attributes and no others,
+/// but for those that a user namespace has locked, which stay; and its
+/// filesystem these options. Only those reach a filesystem that others see too.
+fn remount(
+    tree: &Tree,
+    wanted: &Mount,
+    attributes: u64,
+    options: &[MountOption],
+) -> Result<OwnedFd, Failure> {
+    let mounted = tree.open(&wanted.destination)?;
+    if !options.is_empty() {
+        configure_anew(mounted.as_fd(), options)?;
+    }
+    let change = crate::spec::Attributes(attributes).change();
+    mount::change(mounted.as_fd(), change, false).map_err(not_a_mount)?;
+    for one in TAKEN_BACK.into_iter().filter(|one| attributes & one == 0) {
+        let change = Change {
+            clear: one,
+            ..Change::default()
+        };
+        match mount::change(mounted.as_fd(), change, false) {
+            Err(e) if e.raw_os_error() == Some(libc::EPERM) => {}
+            other => other.map_err(not_a_mount)?,
+        }
+    }
+    Ok(mounted)
+}
+
+fn configure_anew(mounted: BorrowedFd<'_>, options: &[MountOption]) -> Done {
+    let fs = mount::pick_filesystem(mounted).map_err(not_a_mount)?;
+    options
+        .iter()
+        .try_for_each(|o| mount::set_option(fs.as_fd(), &o.key, o.value.as_deref()))
+        .and_then(|()| mount::reconfigure(fs.as_fd()))
+        .map_err(|error| {
+            let mut buffer = [0; 256];
+            let detail = mount::explain(fs.as_fd(), &mut buffer).unwrap_or_default();
+            Failure::in_part(detail)(error)
+        })
+}
+
+fn not_a_mount(error: io::Error) -> Failure {
+    let detail = match error.raw_os_error() {
+        Some(libc::EINVAL) => "nothing is mounted there",
+        _ => "",
+    };
+    Failure::in_part(detail)(error)
 }
 
 /// cgroup v2, of the container's own cgroup namespace.

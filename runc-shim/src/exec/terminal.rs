@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::channel::Message;
 use super::child::{Done, Failure};
+use super::mounts;
+use super::proc_guard::Guest;
 use super::tree::{Tree, Want};
 use crate::sys::resolve::open_in_root;
 use crate::sys::terminal::{self, Size};
@@ -30,7 +32,7 @@ pub(super) fn open(
         terminal::set_size(outer.as_fd(), size).map_err(Failure::in_part("its size"))?;
     }
     if console {
-        bind_console(tree, inner.as_fd()).map_err(Failure::in_part("on /dev/console"))?;
+        bind_console(tree, inner.as_fd())?;
     }
     if uid != 0 {
         file::give_to(inner.as_fd(), uid).map_err(Failure::in_part("its owner"))?;
@@ -58,10 +60,10 @@ fn outer_side(tree: &Tree) -> Result<OwnedFd, Failure> {
     Ok(outer)
 }
 
-fn bind_console(tree: &Tree, inner: BorrowedFd<'_>) -> io::Result<()> {
+fn bind_console(tree: &Tree, inner: BorrowedFd<'_>) -> Done {
     let copy = mount::clone_tree(Some(inner), c"", false)?;
-    let place = tree.place(c"/dev/console", Want::File)?;
-    mount::attach(copy.as_fd(), place.fd.as_fd())
+    let place = mounts::place(tree, c"/dev/console", Want::File, Guest::Other)?;
+    mount::attach(copy.as_fd(), place.fd.as_fd()).map_err(Failure::in_part("on /dev/console"))
 }
 
 /// Pipes belong to whoever made them; who is somebody else could not open them

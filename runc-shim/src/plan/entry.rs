@@ -41,6 +41,6 @@ pub(super) fn steps(container: &Container, entry: &Entry) -> Vec<Step> {
     terminal(container, false, &mut steps);
     steps.push(Step::EnterFolder(process.cwd.clone()));
     steps.push(Step::FindProgram);
-    rights(container, &mut steps);
+    rights(container, false, &mut steps);
     steps
 }

@@ -15,7 +15,7 @@ pub use program::Program;
 pub use step::{Node, Owner, Stage, Step};
 
 use crate::seccomp;
-use crate::spec::{Container, Mount, MountKind, MountOption, NamespaceKind};
+use crate::spec::{Container, Mount, MountKind, MountOption, NamespaceKind, Seccomp};
 use crate::sys::identity::Instruction;
 use crate::sys::mount::Propagation;
 
@@ -154,7 +154,8 @@ pub fn steps(container: &Container, facts: &Facts) -> Vec<Step> {
     if !container.hooks.start_container.is_empty() {
         steps.push(Step::RunInside(Stage::StartContainer));
     }
-    rights(container, &mut steps);
+    let open = container.namespaces.is_new(NamespaceKind::User);
+    rights(container, open, &mut steps);
     steps
 }
 
@@ -162,6 +163,9 @@ fn own_namespaces(container: &Container, choices: &Choices, steps: &mut Vec<Step
     if container.namespaces.has(NamespaceKind::User) {
         steps.push(Step::AwaitMappings);
         steps.push(Step::BecomeNamespaceRoot);
+    }
+    if !container.net_devices.is_empty() {
+        steps.push(Step::AwaitNetDevices);
     }
     // Not by clone3: the namespace's root is the cgroup that one is in while
     // it is made, and that is still the runtime's.
@@ -382,14 +386,20 @@ fn final_propagation(container: &Container, steps: &mut Vec<Step>) {
     });
 }
 
-fn rights(container: &Container, steps: &mut Vec<Step>) {
+/// `open`: see [`Step::LoadFilterWithListener`].
+fn rights(container: &Container, open: bool, steps: &mut Vec<Step>) {
     let process = &container.process;
-    let filter = container.seccomp.is_some();
+    let filter = container.seccomp.as_ref().map(|filter| load(filter, open));
+    let resets = filter.is_none();
     // Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it must
     // come while that is still there, and must then let the rest pass.
-    if filter && !process.no_new_privileges {
-        steps.push(Step::ResetSignals);
-        steps.push(Step::LoadFilter);
+    let (early, late) = if process.no_new_privileges {
+        (None, filter)
+    } else {
+        (filter, None)
+    };
+    if let Some(load) = early {
+        steps.extend([Step::ResetSignals, load]);
     }
     steps.push(Step::LimitBoundingSet(process.capabilities.bounding));
     steps.push(Step::BecomeUser(Owner::from(process)));
@@ -397,13 +407,22 @@ fn rights(container: &Container, steps: &mut Vec<Step>) {
     steps.push(Step::SetUmask(process.umask));
     if process.no_new_privileges {
         steps.push(Step::ForbidNewPrivileges);
-        if filter {
-            steps.push(Step::ResetSignals);
-            steps.push(Step::LoadFilter);
-        }
     }
-    if !filter {
+    if let Some(load) = late {
+        steps.extend([Step::ResetSignals, load]);
+    }
+    if resets {
         steps.push(Step::ResetSignals);
     }
     steps.push(Step::Exec);
+}
+
+fn load(filter: &Seccomp, open: bool) -> Step {
+    match &filter.listener {
+        None => Step::LoadFilter,
+        Some(listener) => Step::LoadFilterWithListener {
+            path: listener.path.clone(),
+            open,
+        },
+    }
 }

@@ -111,6 +111,8 @@ impl Stage {
 pub enum Step {
     /// Waits until the parent has written the id maps.
     AwaitMappings,
+    /// Waits until the parent has moved network devices in.
+    AwaitNetDevices,
     /// Takes user and group 0 of the user namespace.
     BecomeNamespaceRoot,
     /// Makes the cgroup that it is in the root of a new cgroup namespace.
@@ -245,6 +247,15 @@ pub enum Step {
     ResetSignals,
     /// Loads the system call filter.
     LoadFilter,
+    /// Loads the system call filter and lets the runtime take its listener,
+    /// for whoever is there to decide.
+    LoadFilterWithListener {
+        /// The socket of who decides.
+        path: String,
+        /// Whether the process must allow the runtime to look into it first,
+        /// because its user namespace's ids have made it another's.
+        open: bool,
+    },
     /// Becomes the program.
     Exec,
 }
@@ -257,6 +268,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AwaitMappings => write!(f, "wait for the id mappings"),
+            Self::AwaitNetDevices => write!(f, "wait for the network devices"),
             Self::BecomeNamespaceRoot => write!(f, "become root of the user namespace"),
             Self::NewCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::NewSession => write!(f, "make a session"),
@@ -340,6 +352,9 @@ impl fmt::Display for Step {
             Self::ForbidNewPrivileges => write!(f, "set no_new_privs"),
             Self::ResetSignals => write!(f, "reset signals, close files at exec"),
             Self::LoadFilter => write!(f, "load the seccomp filter"),
+            Self::LoadFilterWithListener { path, .. } => {
+                write!(f, "load the seccomp filter, with its listener for {path}")
+            }
             Self::Exec => write!(f, "execute the program"),
         }
     }
@@ -353,6 +368,7 @@ fn tell_mount(f: &mut fmt::Formatter<'_>, mount: &Mount) -> fmt::Result {
         MountKind::Filesystem { fstype, .. } => {
             write!(f, "mount {} on {destination}", text(fstype))
         }
+        MountKind::Remount { .. } => write!(f, "remount {destination}"),
     }
 }
 

@@ -10,8 +10,10 @@ mod change;
 mod hooks;
 mod mount;
 mod namespace;
+mod net_device;
 mod process;
 pub(crate) mod raw;
+mod rdt;
 mod resources;
 mod scheduling;
 mod seccomp;
@@ -27,8 +29,10 @@ pub(crate) use change::{read_process, read_resources};
 pub use hooks::{Hook, Hooks};
 pub use mount::{Attributes, IdMap, Mount, MountKind, MountOption};
 pub use namespace::{IdMapping, Namespace, NamespaceKind, Namespaces};
+pub use net_device::NetDevice;
 pub use process::{Process, Rlimit};
 pub(crate) use raw::{Process as RawProcess, Resources as RawResources};
+pub use rdt::Rdt;
 pub use resources::{
     Access, BlockIo, Cpu, Device, DeviceKind, DeviceRule, Memory, Resources, ThrottleDevice,
     WeightDevice,
@@ -83,6 +87,8 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// Namespaces, new ones and joined ones.
     pub namespaces: Namespaces,
+    /// Network devices of the host that it gets.
+    pub net_devices: Vec<NetDevice>,
     /// Device nodes beside the default ones.
     pub devices: Vec<Device>,
     /// Paths that show nothing.
@@ -95,6 +101,8 @@ pub struct Container {
     pub cgroups_path: Option<String>,
     /// What the cgroup limits.
     pub resources: Resources,
+    /// How it shares caches and memory bandwidth.
+    pub rdt: Option<Rdt>,
     /// The system call filter.
     pub seccomp: Option<Seccomp>,
     /// What the kernel shows itself as, for personality(2).
@@ -156,7 +164,6 @@ impl Container {
             .ok_or_else(|| Invalid::new("process", "is missing"))?;
         let root = raw.root.ok_or_else(|| Invalid::new("root", "is missing"))?;
         let linux = raw.linux;
-        refuse_unsupported(&linux)?;
         refuse_without_mounts(&linux, root.readonly, !raw.mounts.is_empty())?;
         let namespaces = Namespaces::validate(
             &linux.namespaces,
@@ -177,12 +184,14 @@ impl Container {
             hostname: name_of_host("hostname", &raw.hostname, &namespaces)?,
             domainname: name_of_host("domainname", &raw.domainname, &namespaces)?,
             mounts: Mount::validate_all(raw.mounts, &namespaces)?,
+            net_devices: NetDevice::validate_all(linux.net_devices, &namespaces)?,
             devices: Device::validate_all(&linux.devices)?,
             masked_paths: absolute_paths("linux.maskedPaths", &linux.masked_paths)?,
             readonly_paths: absolute_paths("linux.readonlyPaths", &linux.readonly_paths)?,
             sysctls: Sysctl::validate_all(&linux.sysctl, &namespaces)?,
             cgroups_path: cgroups_path(&linux.cgroups_path)?,
             resources: Resources::validate(linux.resources)?,
+            rdt: linux.intel_rdt.map(Rdt::validate).transpose()?,
             seccomp: linux.seccomp.map(Seccomp::validate).transpose()?,
             personality: linux
                 .personality
@@ -245,17 +254,6 @@ fn locate(error: &serde_path_to_error::Error<serde_json::Error>) -> Invalid {
         field
     };
     Invalid::new(field, error.inner().to_string())
-}
-
-fn refuse_unsupported(linux: &raw::Linux) -> Result<()> {
-    let asked = [
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.netDevices", linux.net_devices.is_some()),
-    ];
-    match asked.iter().find(|(_, asked)| *asked) {
-        Some((field, _)) => Err(Invalid::new(*field, "this runtime does not support it")),
-        None => Ok(()),
-    }
 }
 
 /// What would change the caller's mounts, where the container has none of its

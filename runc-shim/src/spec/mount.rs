@@ -58,6 +58,12 @@ pub enum MountKind {
         /// Its own options.
         options: Vec<MountOption>,
     },
+    /// What is mounted there already gets other attributes, and its filesystem
+    /// other options.
+    Remount {
+        /// The filesystem's own options.
+        options: Vec<MountOption>,
+    },
 }
 
 /// An option of a filesystem: `size=64k`, `sync`.
@@ -114,12 +120,16 @@ enum Word {
     MapIds(bool),
     /// A tmpfs begins with what it covers.
     CopyUp,
+    /// What is there is changed.
+    Remount,
     /// What holds anyway.
     Nothing,
 }
 
 fn word(option: &str) -> Option<Word> {
-    use Word::{Attribute, Bind, CopyUp, MapIds, NoSuperblock, Nothing, Spread, Superblock};
+    use Word::{
+        Attribute, Bind, CopyUp, MapIds, NoSuperblock, Nothing, Remount, Spread, Superblock,
+    };
     Some(match option {
         "ro" => Attribute(attr::RDONLY, 0),
         "rw" => Attribute(0, attr::RDONLY),
@@ -149,6 +159,7 @@ fn word(option: &str) -> Option<Word> {
         "idmap" => MapIds(false),
         "ridmap" => MapIds(true),
         "tmpcopyup" => CopyUp,
+        "remount" => Remount,
         "sync" => Superblock("sync"),
         "async" => NoSuperblock("sync"),
         "dirsync" => Superblock("dirsync"),
@@ -183,10 +194,6 @@ fn recursive_word(option: &str) -> Option<(u64, u64)> {
     })
 }
 
-/// A word that other runtimes know and this one does not obey: refused rather
-/// than handed to a filesystem that would misread it.
-const REFUSED: &str = "remount";
-
 /// The options of one mount, as they are read.
 #[derive(Default)]
 struct Reading {
@@ -197,6 +204,7 @@ struct Reading {
     options: Vec<MountOption>,
     map_ids: Option<bool>,
     copy_up: bool,
+    remount: bool,
 }
 
 impl Reading {
@@ -204,10 +212,6 @@ impl Reading {
         let mut reading = Self::default();
         for (i, option) in options.iter().enumerate() {
             let field = format!("{field}.options[{i}]");
-            if option == REFUSED {
-                let problem = format!("this runtime does not support \"{option}\"");
-                return Err(Invalid::new(field, problem));
-            }
             reading.take(&field, option)?;
         }
         Ok(reading)
@@ -230,6 +234,7 @@ impl Reading {
             }
             Some(Word::MapIds(recursive)) => self.map_ids = Some(recursive),
             Some(Word::CopyUp) => self.copy_up = true,
+            Some(Word::Remount) => self.remount = true,
             Some(Word::Nothing) => {}
             None if option.is_empty() => {}
             None => self.own(field, option)?,
@@ -261,17 +266,21 @@ impl Mount {
         let reading = Reading::read(field, &raw.options)?;
         let destination = destination(&format!("{field}.destination"), &raw.destination)?;
         let is_bind = reading.bind.is_some() || raw.kind == "bind" || raw.kind == "rbind";
-        let kind = if is_bind {
+        if let Some(option) = reading.options.first().filter(|_| is_bind) {
+            let option = option.key.to_string_lossy().into_owned();
+            let problem = format!("\"{option}\" is not an option of a bind mount");
+            return Err(Invalid::new(format!("{field}.options"), problem));
+        }
+        let kind = if reading.remount {
+            MountKind::Remount {
+                options: reading.options,
+            }
+        } else if is_bind {
             if raw.source.is_empty() {
                 return Err(Invalid::new(
                     format!("{field}.source"),
                     "a bind mount needs one",
                 ));
-            }
-            if let Some(option) = reading.options.first() {
-                let option = option.key.to_string_lossy().into_owned();
-                let problem = format!("\"{option}\" is not an option of a bind mount");
-                return Err(Invalid::new(format!("{field}.options"), problem));
             }
             MountKind::Bind {
                 source: c_text(&format!("{field}.source"), &raw.source)?,
@@ -281,12 +290,12 @@ impl Mount {
             filesystem(field, raw, reading.options)?
         };
         let id_map = id_map(field, raw, reading.map_ids, namespaces)?;
-        if id_map.is_some() && !is_bind {
+        if id_map.is_some() && (!is_bind || reading.remount) {
             let problem = "ids are mapped for bind mounts only";
             return Err(Invalid::new(format!("{field}.options"), problem));
         }
-        if reading.copy_up && raw.kind != "tmpfs" {
-            let problem = "\"tmpcopyup\" is an option of a tmpfs only";
+        if reading.copy_up && (raw.kind != "tmpfs" || reading.remount) {
+            let problem = "\"tmpcopyup\" is an option of a new tmpfs only";
             return Err(Invalid::new(format!("{field}.options"), problem));
         }
         Ok(Self {

@@ -17,7 +17,7 @@ where
 
 /// Declares a structure whose every field may be left out or null.
 macro_rules! object {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -154,12 +154,27 @@ object!(Linux {
     masked_paths: Vec<String>,
     readonly_paths: Vec<String>,
     mount_label: String,
-    intel_rdt: Option<serde::de::IgnoredAny>,
+    intel_rdt: Option<Rdt>,
     personality: Option<Personality>,
     time_offsets: BTreeMap<String, TimeOffset>,
-    net_devices: Option<serde::de::IgnoredAny>,
+    net_devices: BTreeMap<String, NetDevice>,
     memory_policy: Option<MemoryPolicy>,
 });
+
+object!(Rdt {
+    #[serde(rename = "closID")]
+    clos_id: Option<String>,
+    l3_cache_schema: String,
+    mem_bw_schema: String,
+    schemata: Vec<String>,
+    enable_monitoring: bool,
+    #[serde(rename = "enableCMT")]
+    enable_cmt: bool,
+    #[serde(rename = "enableMBM")]
+    enable_mbm: bool,
+});
+
+object!(NetDevice { name: String });
 
 object!(Personality {
     domain: String,

@@ -1,7 +1,5 @@
 //! `linux.seccomp`: the words of libseccomp into typed rules.
 
-use serde::{Deserialize, Serialize};
-
 use super::raw;
 use super::{Invalid, Result, absolute_path};
 
@@ -100,7 +98,7 @@ pub struct Seccomp {
 }
 
 /// Who gets the filter's listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// A socket of the host.
     pub path: String,
@@ -288,14 +286,12 @@ impl Seccomp {
                 args,
             });
         }
-        let listener = listener(&raw.listener_path, raw.listener_metadata)?;
-        if listener.is_some() {
-            let problem = "this runtime does not support it";
-            return Err(Invalid::new(format!("{prefix}.listenerPath"), problem));
-        }
+        let mut listener = listener(&raw.listener_path, raw.listener_metadata)?;
         check_notify(default_action, &rules, listener.is_some())?;
+        // The listener is for who decides; where nobody is asked it is none.
         if !rules.iter().any(|rule| rule.action == Action::Notify) {
             flags &= !WAIT_KILLABLE_RECV;
+            listener = None;
         }
         Ok(Self {
             default_action,

@@ -17,7 +17,7 @@ pub(crate) const NAMESPACES: [&str; 8] = [
 ];
 
 /// Options of mounts that are not a filesystem's own.
-pub(crate) const MOUNT_OPTIONS: [&str; 61] = [
+pub(crate) const MOUNT_OPTIONS: [&str; 62] = [
     "async",
     "atime",
     "bind",
@@ -48,6 +48,7 @@ pub(crate) const MOUNT_OPTIONS: [&str; 61] = [
     "rdev",
     "rdiratime",
     "relatime",
+    "remount",
     "rexec",
     "ridmap",
     "rnoatime",
@@ -82,13 +83,14 @@ pub(crate) const MOUNT_OPTIONS: [&str; 61] = [
 ];
 
 /// What a filter may do.
-pub(crate) const SECCOMP_ACTIONS: [&str; 8] = [
+pub(crate) const SECCOMP_ACTIONS: [&str; 9] = [
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
     "SCMP_ACT_KILL",
     "SCMP_ACT_KILL_PROCESS",
     "SCMP_ACT_KILL_THREAD",
     "SCMP_ACT_LOG",
+    "SCMP_ACT_NOTIFY",
     "SCMP_ACT_TRACE",
     "SCMP_ACT_TRAP",
 ];
@@ -168,12 +170,16 @@ mod tests {
                     let superblock = ["sync", "dirsync", "lazytime", "mand"];
                     options.is_empty() || superblock.contains(&word)
                 }
+                MountKind::Remount { options } => options.is_empty() && word == "remount",
                 _ => word.ends_with("bind") || word.ends_with("idmap"),
             };
             assert!(known, "{word}");
         }
         for action in SECCOMP_ACTIONS {
-            parse("/linux/seccomp", &json!({"defaultAction": action}));
+            parse(
+                "/linux/seccomp",
+                &json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/agent", "syscalls": [{"names": ["mkdir"], "action": action}]}),
+            );
         }
         for operator in SECCOMP_OPERATORS {
             let rule = json!({"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": operator}]});

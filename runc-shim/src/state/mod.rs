@@ -85,6 +85,8 @@ pub struct State {
     pub created: String,
     /// Its cgroup, below the cgroup2 root.
     pub cgroup: String,
+    /// Its folders in the resctrl filesystem, the inner first.
+    pub resctrl: Vec<PathBuf>,
     /// The configuration's annotations.
     pub annotations: BTreeMap<String, String>,
     /// Hooks of later stages.
@@ -113,6 +115,11 @@ impl State {
             json.field("rootfs").string(&self.rootfs.to_string_lossy());
             json.field("created").string(&self.created);
             json.field("cgroup").string(&self.cgroup);
+            json.field("resctrl").list(|json| {
+                for path in &self.resctrl {
+                    json.entry().string(&path.to_string_lossy());
+                }
+            });
             json.field("annotations").object(|json| {
                 for (name, value) in &self.annotations {
                     json.field(name).string(value);

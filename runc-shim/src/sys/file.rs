@@ -223,6 +223,12 @@ impl Filesystem {
         self.magic == 0x1cd1
     }
 
+    /// resctrl.
+    #[must_use]
+    pub fn is_resctrl(self) -> bool {
+        self.magic == 0x0765_5821
+    }
+
     /// cgroup v2.
     #[must_use]
     pub fn is_cgroup2(self) -> bool {
@@ -275,6 +281,24 @@ pub fn write_once(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     } else {
         Err(io::Error::from_raw_os_error(libc::EIO))
     }
+}
+
+/// read(2), once; the part of `buffer` that was filled.
+///
+/// # Errors
+/// The kernel's.
+pub fn read_once<'a>(fd: BorrowedFd<'_>, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    // SAFETY: the buffer is ours and as long as stated.
+    let n = check_int(unsafe {
+        libc::syscall(
+            libc::SYS_read,
+            fd.as_raw_fd(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+        )
+    })?;
+    let filled = buffer.get(..usize::try_from(n).unwrap_or_default());
+    Ok(filled.unwrap_or_default())
 }
 
 /// flock(2), exclusive; waits for whoever has it.

@@ -1,8 +1,10 @@
 //! Who a process is and what it may: ids, capabilities, seccomp.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
-use super::{check, check_unit};
+use super::file::owned;
+use super::{check, check_int, check_unit};
 
 /// setresgid(2), then setresuid(2): all three of each.
 ///
@@ -70,6 +72,15 @@ pub fn set_no_new_privileges() -> io::Result<()> {
 /// The kernel's.
 pub fn forbid_tracing() -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0, 0).map(|_| ())
+}
+
+/// Whoever has the rights over this process may trace it, as is so until ids
+/// change.
+///
+/// # Errors
+/// The kernel's.
+pub fn allow_tracing() -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1, 0).map(|_| ())
 }
 
 /// Takes every capability that is not in `keep` (a bit each) out of the
@@ -169,6 +180,19 @@ pub struct Instruction {
 /// # Errors
 /// The kernel's.
 pub fn load_filter(program: &[Instruction], flags: u64) -> io::Result<()> {
+    set_filter(program, flags).map(|_| ())
+}
+
+/// [`load_filter`] with `SECCOMP_FILTER_FLAG_NEW_LISTENER`: who holds what is
+/// returned decides about calls (seccomp_unotify(2)).
+///
+/// # Errors
+/// The kernel's; `EBUSY`: a filter that this process has inherited has one.
+pub fn load_filter_with_listener(program: &[Instruction], flags: u64) -> io::Result<OwnedFd> {
+    set_filter(program, flags | libc::SECCOMP_FILTER_FLAG_NEW_LISTENER).map(owned)
+}
+
+fn set_filter(program: &[Instruction], flags: u64) -> io::Result<i32> {
     #[repr(C)]
     struct Program {
         len: u16,
@@ -180,7 +204,7 @@ pub fn load_filter(program: &[Instruction], flags: u64) -> io::Result<()> {
     };
     // SAFETY: `Program` has the layout of `struct sock_fprog` and points to a
     // list of its stated length; both outlive the call.
-    check_unit(unsafe {
+    check_int(unsafe {
         libc::syscall(
             libc::SYS_seccomp,
             libc::SECCOMP_SET_MODE_FILTER,

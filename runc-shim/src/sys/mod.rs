@@ -8,6 +8,7 @@ pub mod file;
 pub mod identity;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod process;
 pub mod resolve;
 pub mod scheduling;

@@ -226,6 +226,47 @@ pub fn create_mount(fs: BorrowedFd<'_>, attributes: u64) -> io::Result<OwnedFd> 
     .map(owned)
 }
 
+/// fspick(2): the filesystem of the mount whose root `mount` is, to be
+/// configured anew.
+///
+/// # Errors
+/// The kernel's; `EINVAL`: it is not the root of a mount.
+pub fn pick_filesystem(mount: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const FSPICK_CLOEXEC: u32 = 1;
+    const FSPICK_EMPTY_PATH: u32 = 8;
+    // SAFETY: the path is a static C string.
+    check_int(unsafe {
+        libc::syscall(
+            libc::SYS_fspick,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            FSPICK_CLOEXEC | FSPICK_EMPTY_PATH,
+        )
+    })
+    .map(owned)
+}
+
+/// fsconfig(2): puts options into force that were set on what
+/// [`pick_filesystem`] gave.
+///
+/// # Errors
+/// The kernel's; [`explain`] may know more.
+pub fn reconfigure(fs: BorrowedFd<'_>) -> io::Result<()> {
+    const CMD_RECONFIGURE: u32 = 7;
+    let none = ptr::null::<libc::c_char>();
+    // SAFETY: the command takes no pointers.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            fs.as_raw_fd(),
+            CMD_RECONFIGURE,
+            none,
+            none,
+            0,
+        )
+    })
+}
+
 /// What the kernel had to say about a filesystem that it refused, as text in
 /// `buffer`, without the leading level (`e tmpfs: Unknown parameter 'siez'`).
 #[must_use]

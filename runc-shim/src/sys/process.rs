@@ -135,6 +135,16 @@ pub fn open_pid(pid: i32) -> io::Result<OwnedFd> {
     check_int(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) }).map(owned)
 }
 
+/// pidfd_getfd(2): a copy of another process's descriptor.
+///
+/// # Errors
+/// The kernel's; `EPERM`: we may not trace the process.
+pub fn take_descriptor(process: BorrowedFd<'_>, number: i32) -> io::Result<OwnedFd> {
+    let process = process.as_raw_fd();
+    // SAFETY: no pointers.
+    check_int(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process, number, 0) }).map(owned)
+}
+
 /// pidfd_send_signal(2).
 ///
 /// # Errors

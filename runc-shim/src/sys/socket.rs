@@ -77,20 +77,34 @@ pub fn listen(path: &[u8]) -> io::Result<OwnedFd> {
 /// # Errors
 /// The kernel's; `ECONNREFUSED`: nobody listens any more.
 pub fn connect(path: &[u8]) -> io::Result<OwnedFd> {
-    connect_as(RECORDS, path)
+    connect_to(socket(RECORDS)?, path)
 }
 
 /// Connects to the socket at `path`, which is one of bytes without records.
+/// Neither that nor what is sent later waits longer than `seconds`.
 ///
 /// # Errors
-/// The kernel's; `ECONNREFUSED`: nobody listens any more.
-pub fn connect_stream(path: &[u8]) -> io::Result<OwnedFd> {
-    connect_as(STREAM, path)
+/// The kernel's; `ECONNREFUSED`: nobody listens any more, `EAGAIN`: who
+/// listens takes nobody.
+pub fn connect_stream(path: &[u8], seconds: u16) -> io::Result<OwnedFd> {
+    let socket = socket(STREAM)?;
+    let limit: [libc::c_long; 2] = [seconds.into(), 0];
+    // SAFETY: `limit` has the layout of `struct timeval`.
+    check_unit(unsafe {
+        libc::syscall(
+            libc::SYS_setsockopt,
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDTIMEO,
+            limit.as_ptr(),
+            size_of_val(&limit),
+        )
+    })?;
+    connect_to(socket, path)
 }
 
-fn connect_as(kind: i32, path: &[u8]) -> io::Result<OwnedFd> {
+fn connect_to(socket: OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     let address = address(path)?;
-    let socket = socket(kind)?;
     // SAFETY: an address of the stated size.
     check_unit(unsafe {
         libc::syscall(

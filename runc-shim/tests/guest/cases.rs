@@ -180,7 +180,7 @@ fn long_options() -> Vec<Case> {
             .says("rc=0"),
     ];
     if crate::setting("HULLKIT_MODULES").is_none() {
-        println!("left out: overlay, because HULLKIT_MODULES does not name its module");
+        println!("left out: overlay, because HULLKIT_MODULES names no folder of modules");
         return cases;
     }
     let long = format!("/tmp/{}", "long".repeat(40));

@@ -1,8 +1,17 @@
 //! Known ways out of a container, each tried.
 //!
-//! CVE-2019-5736 is tried by `own-file` and `own-file-overwritten`,
-//! CVE-2019-16884 and CVE-2019-19921 by `proc-false`, `proc-inside`,
-//! `proc-is-a-link` and `link-into-proc` in `cases.rs`.
+//! | CVE | tried by |
+//! | --- | --- |
+//! | 2016-9962 | `exec-no-descriptors` in `commands.rs` |
+//! | 2019-5736 | `own-file` and `own-file-overwritten` in `cases.rs`, `exec-own-file-overwritten` in `commands.rs` |
+//! | 2019-16884 | `proc-false`, `proc-inside` and `link-into-proc` in `cases.rs` |
+//! | 2019-19921 | `race-of-proc`, and `proc-is-a-link` in `cases.rs` |
+//! | 2021-30465 | `race-of-a-mount` |
+//! | 2023-27561 | `race-of-proc` |
+//! | 2024-21626 | `folder-by-descriptor`, `program-by-descriptor`, `descriptors` |
+//! | 2025-31133 | `race-of-null`, `null-is-a-link`, `masked-through-a-link` |
+//! | 2025-52565 | `race-of-console`, `console-is-a-link` |
+//! | 2025-52881 | `race-of-a-mount`, `label-written-elsewhere`, `parameter-by-a-link` |
 
 use serde_json::{Value, json};
 
@@ -69,7 +78,35 @@ fn races() -> Vec<Case> {
             .says("tried 6")
             .never_says("escaped")
             .never_says("unmasked"),
+        race_of_console(),
     ]
+}
+
+/// CVE-2025-52565: what becomes the console, or where that is put, becomes a
+/// link into /proc, which can then be written, or is covered where a mask or a
+/// label counts on it. Another process makes /dev/console and /dev/pts/0 of the
+/// image files and links in turn.
+fn race_of_console() -> Case {
+    let target = "/proc/sys/kernel/core_pattern";
+    Case::new("race-of-console", "grep ' /dev/console ' /proc/self/mountinfo | grep -v ' - devpts ' && echo escaped; grep ' /proc/.* - devpts ' /proc/self/mountinfo && echo escaped; echo x > /dev/console; echo ran")
+        .with("/process/terminal", json!(true))
+        .with("/root", json!({"path": "/tmp/root"}))
+        .with("/mounts", json!([
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666", "mode=0620"]}
+        ]))
+        .with("/linux/readonlyPaths", json!(["/proc/sys"]))
+        .script(&format!(
+            "cp -a /rootfs /tmp/root; mkdir -p /tmp/root/dev/pts; before=$(cat {target})
+            while :; do for f in console pts/0; do ln -s {target} /tmp/root/link; mv -T /tmp/root/link /tmp/root/dev/$f; : > /tmp/root/file; mv -T /tmp/root/file /tmp/root/dev/$f; done; done &
+            racer=$!; n=0; while [ $n -lt 12 ]; do n=$((n+1)); timeout 9 runc-shim --root /run/state run --bundle . $1$n < /dev/null > /tmp/out 2>&1; tr -d '\\r' < /tmp/out | grep -e escaped -e ran -e lies >> /tmp/all; done
+            kill -9 $racer; wait $racer 2>/dev/null; sort -u /tmp/all; [ \"$before\" = \"$(cat {target})\" ] && echo untouched; ls /run/state | grep $1 || echo nothing left; rm -rf /tmp/root /tmp/all; echo tried $n"
+        ))
+        .says("ran")
+        .says("untouched")
+        .says("nothing left")
+        .says("tried 12")
+        .never_says("escaped")
 }
 
 /// CVE-2024-21626: a descriptor of the runtime's that leads to the host.
@@ -107,6 +144,14 @@ fn paths() -> Vec<Case> {
             .with("/linux/maskedPaths", json!(["/proc/kcore"]))
             .script(&in_copy("ln -s /proc/sys/kernel/core_pattern /tmp/root/dev/null"))
             .says("runc-shim: run null-is-a-link: make the device /dev/null (1:3): File exists (something else is there)")
+            .says("rc=1")
+            .never_says("never\n"),
+        Case::new("console-is-a-link", "echo never")
+            .with("/process/terminal", json!(true))
+            .with("/root", json!({"path": "/tmp/root"}))
+            .with("/mounts/0", json!({"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs"}))
+            .script(&in_copy("ln -s /proc/sys/kernel/core_pattern /tmp/root/dev/console"))
+            .says("runc-shim: run console-is-a-link: open a terminal, on /dev/console too: Operation not permitted (it lies inside of /proc)")
             .says("rc=1")
             .never_says("never\n"),
         Case::new("masked-through-a-link", "cat /data/secret | wc -c; [ -s /etc/file ] && echo untouched")

@@ -71,7 +71,7 @@ const APPLETS: [&str; 55] = [
 ];
 
 /// The initrd with the program under test and the cases.
-pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
+pub(crate) fn initrd(program: &Path, modules: Option<&Path>, cases: &[Case]) -> Vec<u8> {
     let mut archive = Archive::default();
     let busybox = setting("HULLKIT_BUSYBOX").unwrap_or_else(|| "/bin/busybox".to_owned());
     let busybox = fs::read(busybox).expect("busybox-static is installed");
@@ -107,7 +107,10 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
     for file in ["etc/subuid", "etc/subgid"] {
         archive.file(file, 0o644, b"u:100000:65536\n");
     }
-    map_programs(&mut archive);
+    // Those of this machine are for its own architecture.
+    if Machine::of(program).console == Machine::native().console {
+        map_programs(&mut archive);
+    }
     archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost\n");
     archive.device("dev/console", 5, 1);
     archive.file("bin/busybox", 0o755, &busybox);
@@ -135,10 +138,13 @@ pub(crate) fn initrd(program: &Path, cases: &[Case]) -> Vec<u8> {
         &fs::read(program.with_file_name("qemu-agent")).expect("qemu-agent beside it"),
     );
     archive.file("init", 0o755, include_bytes!("init.sh"));
-    let modules = setting("HULLKIT_MODULES").unwrap_or_default();
-    for (i, module) in modules.split(':').filter(|m| !m.is_empty()).enumerate() {
-        let module = fs::read(module).expect("HULLKIT_MODULES names files");
-        archive.file(&format!("modules/{i}.ko"), 0o644, &module);
+    for entry in modules
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("HULLKIT_MODULES names folders"))
+    {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        archive.file(&format!("modules/{name}"), 0o644, &fs::read(&path).unwrap());
     }
     for case in cases {
         archive.folder(&format!("cases/{}", case.name));
@@ -191,6 +197,10 @@ struct Machine {
 }
 
 impl Machine {
+    fn native() -> Self {
+        Self::of(Path::new("/proc/self/exe"))
+    }
+
     /// The one that runs this program, by `e_machine` of its ELF header (elf(5)).
     fn of(program: &Path) -> Self {
         let program = fs::read(program).expect("HULLKIT_RUNC_SHIM");
@@ -210,9 +220,30 @@ impl Machine {
     }
 }
 
+/// Two processors, so that a race is one.
+const RACING: [&str; 4] = ["-accel", "tcg,thread=multi", "-smp", "2"];
+
+/// One processor and a clock that counts instructions, one a nanosecond, so
+/// that it does not matter how busy this machine is.
+#[allow(dead_code, reason = "of the benchmark")]
+pub(crate) const COUNTING: [&str; 6] = [
+    "-accel",
+    "tcg,thread=single",
+    "-icount",
+    "shift=0,sleep=off",
+    "-smp",
+    "1",
+];
+
+/// [`boot_as`] a machine on which races are races.
+#[allow(dead_code, reason = "the benchmark has another")]
+pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8], options: &[&str]) -> String {
+    boot_as(&[&RACING, options].concat(), program, kernel, initrd)
+}
+
 /// Boots the machine that `program` is for, with these options more, and
 /// returns what the console said.
-pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8], options: &[&str]) -> String {
+pub(crate) fn boot_as(options: &[&str], program: &Path, kernel: &Path, initrd: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("initrd");
     fs::write(&path, initrd).unwrap();
@@ -220,10 +251,8 @@ pub(crate) fn boot(program: &Path, kernel: &Path, initrd: &[u8], options: &[&str
     let output = Command::new("timeout")
         .args([TIME_LIMIT, machine.qemu])
         .args(machine.options)
-        .args(["-accel", "tcg,thread=multi"])
         .args(options)
-        // Two processors, so that a race is one.
-        .args(["-smp", "2", "-nographic", "-no-reboot", "-net", "none"])
+        .args(["-nographic", "-no-reboot", "-net", "none"])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")

@@ -44,6 +44,34 @@ pub(crate) fn all() -> Vec<Case> {
             .says("inner /data/sub tmpfs ro,nosuid,nodev,noexec,noatime,inode64 0 0")
             .says("0"),
         locked(),
+        Case::new("remount", "grep -e ' /data ' -e ' /proc ' /proc/self/mounts; touch /data/x")
+            .with("/mounts/-", json!({"destination": "/data", "type": "tmpfs", "source": "mine", "options": ["nosuid", "nodev", "noexec", "noatime", "size=64k"]}))
+            .with("/mounts/-", json!({"destination": "/data", "type": "tmpfs", "source": "ignored", "options": ["remount", "ro", "nodev", "size=128k"]}))
+            .with("/mounts/-", json!({"destination": "/proc", "type": "bind", "source": "/no/such", "options": ["bind", "remount", "ro", "nosuid", "nodev", "noexec"]}))
+            .says("mine /data tmpfs ro,nodev,noatime,size=128k,mode=755,inode64 0 0")
+            .says("proc /proc proc ro,nosuid,nodev,noexec,relatime 0 0")
+            .says("touch: /data/x: Read-only file system"),
+        // A mount of the host that others see too: its flags are the
+        // container's business, the filesystem stays as it is.
+        Case::new("remount-of-what-others-see", "touch /data/x; echo x > /dev/null; touch /dev/x")
+            .with("/mounts/-", bind("/tmp/r", &["bind"]))
+            .with("/mounts/-", json!({"destination": "/data", "options": ["remount", "ro"]}))
+            .with("/mounts/-", json!({"destination": "/dev", "options": ["remount", "ro", "nosuid"]}))
+            .script(&format!("mkdir -p /tmp/r; {RUN}; touch /tmp/r/y && echo writable; rm -r /tmp/r"))
+            .says("touch: /data/x: Read-only file system")
+            .says("touch: /dev/x: Read-only file system")
+            .says("writable"),
+        user_namespace(Case::new("remount-keeps-locked", "grep ' /data ' /proc/self/mounts")
+            .with("/mounts/-", bind("/tmp/l", &["bind"]))
+            .with("/mounts/-", json!({"destination": "/data", "options": ["remount", "rw", "suid", "exec", "nosymfollow"]}))
+            .script(&format!("mkdir -p /tmp/l; mount -t tmpfs -o ro,nosuid,nodev,noexec locked /tmp/l; {RUN}; umount /tmp/l")))
+            .says("locked /data tmpfs ro,nosuid,nodev,noexec,relatime,nosymfollow,inode64 0 0")
+            .says("rc=0"),
+        Case::new("remount-of-nothing", "echo never")
+            .with("/mounts/-", json!({"destination": "/etc", "options": ["remount", "ro"]}))
+            .says("runc-shim: run remount-of-nothing: remount /etc: Invalid argument (nothing is mounted there)")
+            .says("rc=1")
+            .never_says("never\n"),
         // The kernel of 6.1 knows no id-mapped tmpfs.
         mapped("id-mapped", &["bind"], true, "1005:1006"),
         mapped("id-mapped-as-the-container", &["bind", "idmap"], false, "5:6"),

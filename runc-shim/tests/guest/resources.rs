@@ -6,6 +6,12 @@ use crate::case::Case;
 
 pub(crate) fn all() -> Vec<Case> {
     vec![
+        // QEMU has no processor with RDT.
+        Case::new("rdt", "echo never")
+            .with("/linux/intelRdt", json!({"closID": "gold", "l3CacheSchema": "L3:0=f"}))
+            .says("runc-shim: run rdt: linux.intelRdt: the kernel has no resctrl: it was built without it, or the processor has no RDT")
+            .says("rc=1")
+            .never_says("never\n"),
         Case::new("resources", "true")
             .with("/linux/resources", json!({
                 "memory": {"limit": 33_554_432, "reservation": 8_388_608, "swap": 50_331_648, "checkBeforeUpdate": true},

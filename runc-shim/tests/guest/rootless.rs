@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::case::Case;
+use crate::notify;
 
 /// Runs `command` as the user, with `$r` the runtime.
 fn as_user(command: &str) -> String {
@@ -31,6 +32,7 @@ fn user_case(name: &'static str, command: &str, uids: &Value) -> Case {
 pub(crate) fn all() -> Vec<Case> {
     let one = json!([{"containerID": 0, "hostID": 1000, "size": 1}]);
     let many = json!([{"containerID": 0, "hostID": 1000, "size": 1}, {"containerID": 1, "hostID": 100_000, "size": 1000}]);
+    let others = json!([{"containerID": 0, "hostID": 100_000, "size": 1000}]);
     let run = "$r run --bundle . $name; echo rc=$?";
     vec![
         user_case("rootless-one-id", "id -u; tr -s ' ' < /proc/self/uid_map; cat /proc/self/setgroups; hostname; echo > /tmp/mine && stat -c %u /tmp/mine; echo > /dev/null && echo null; touch /x || true", &one)
@@ -66,6 +68,14 @@ pub(crate) fn all() -> Vec<Case> {
             .script(&as_user(run))
             .says("rc=1")
             .never_says("never\n"),
+        // Root inside is another user than the runtime's, who must take the
+        // listener from it all the same.
+        user_case("rootless-notify", "mkdir /tmp/x; echo then $?", &others)
+            .with("/linux/seccomp", notify::filter(&["mkdir", "mkdirat"], &json!({})))
+            .script(&notify::agent("accept error=132", &format!("chmod 666 /run/decide; {}", as_user(run))))
+            .says("asked to decide: \"rootless-notify\" \"creating\", its first process, [\"seccompFd\"], \"for the agent\"")
+            .says("mkdir: can't create directory '/tmp/x': Operation not possible due to RF-kill")
+            .says("rc=0"),
         user_case("rootless-no-limits", "echo never", &one)
             .with("/linux/resources", json!({"pids": {"limit": 10}}))
             .script(&as_user(run))
