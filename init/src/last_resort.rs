@@ -3,8 +3,8 @@
 //! life ([`crate::life`]). After a second one within seconds it is little more
 //! than a reaper.
 //!
-//! The hook runs before a panic aborts the process, and never returns, so that
-//! there is nothing to abort.
+//! The hook runs before a panic aborts the process, and never returns in PID 1,
+//! so that there is nothing to abort.
 
 use std::panic::PanicHookInfo;
 use std::time::Duration;
@@ -26,6 +26,10 @@ fn after_panic(info: &PanicHookInfo<'_>) {
     Line::new(Level::Error, "init", "panic")
         .with("error", info)
         .write();
+    if std::process::id() != 1 {
+        // A child between fork and exec: it ends by itself.
+        return;
+    }
     let error = rebirth::begin_again(Cause::Panic);
     Line::new(Level::Error, "init", "problem")
         .with("error", format!("execute init: {error}"))

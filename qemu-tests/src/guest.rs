@@ -72,13 +72,17 @@ impl Guest {
     }
 
     /// The time limit for one step in this guest: generous, because hitting it
-    /// is a failure; emulating aarch64 is slower.
+    /// is a failure; emulating aarch64 is slower. On a machine that is busy
+    /// with other things `$HULLKIT_PATIENCE` makes it so many times as long.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(match self.target.arch {
+        let seconds = match self.target.arch {
             Arch::X86_64 => 30,
             Arch::Aarch64 => 60,
-        })
+        };
+        let times = std::env::var("HULLKIT_PATIENCE").ok();
+        let times: u64 = times.and_then(|times| times.parse().ok()).unwrap_or(1);
+        Duration::from_secs(seconds * times.max(1))
     }
 
     /// The time limit for the way from power-on to the agent.

@@ -14,11 +14,12 @@ use crate::case::{Machine, Target};
 use crate::{cpio, places};
 
 /// What stands before the YAML of every case: the kernel, and the agent with
-/// its view of the whole guest.
+/// its view of the whole guest. `no_timer_check`: on a host that is busy the
+/// kernel finds that an emulated timer does not tick, and panics.
 const BASE: &str = r#"
 kernel:
   image: hullkit/kernel:@KERNEL
-  cmdline: "@CONSOLE panic=-1"
+  cmdline: "@CONSOLE panic=-1 no_timer_check"
 services:
   - name: agent
     image: @PROBE

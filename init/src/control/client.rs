@@ -1,14 +1,21 @@
 //! One connection: lines in, lines out, never blocking, never growing.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use hullkit_bundle::control::{Change, ErrorCode, MAX_REQUEST, Op, Reply, Request, VERSION};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
 use super::socket;
+use crate::sys::fd;
 
 /// What is told to who asks for a change on the socket for looking.
 const LOOKS_ONLY: &str = "this socket is for looking only";
+
+/// How many descriptors may come with a request.
+const MAX_FDS: usize = 3;
 
 /// How many bytes of changes are kept for a client that does not take them.
 const MAX_UNTOLD: usize = 32 * 1024;
@@ -29,6 +36,8 @@ pub(super) struct Client {
     pub(super) listens: bool,
     /// What changed and was not told, as it does not take it.
     lost: u64,
+    /// Descriptors that came with its request.
+    fds: Vec<OwnedFd>,
     input: Vec<u8>,
     output: Vec<u8>,
     /// Whether its request is being worked on. It is not read from until it
@@ -59,6 +68,7 @@ impl Client {
             looks,
             listens: false,
             lost: 0,
+            fds: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
             busy: false,
@@ -114,6 +124,7 @@ impl Client {
     /// Answers the request that it was busy with.
     pub(super) fn answer(&mut self, reply: &Reply) {
         self.busy = false;
+        self.fds.clear();
         // A reply is made of strings and numbers; that cannot fail.
         if let Ok(mut line) = serde_json::to_vec(reply) {
             line.push(b'\n');
@@ -170,7 +181,7 @@ impl Client {
             .saturating_sub(self.input.len())
             .min(buffer.len());
         let target = buffer.get_mut(..room).unwrap_or_default();
-        match self.stream.read(target) {
+        match self.receive(target) {
             Ok(0) => {
                 self.finished = true;
                 Ok(true)
@@ -183,6 +194,33 @@ impl Client {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads, and takes the descriptors that come along from who may do more
+    /// than look: the first three, until the request is answered.
+    fn receive(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.looks {
+            return self.stream.read(target);
+        }
+        let mut parts = [io::IoSliceMut::new(target)];
+        // As many as one message may have (`SCM_MAX_FD`): none is left over.
+        let mut space = nix::cmsg_space!([RawFd; 253]);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let socket = self.stream.as_raw_fd();
+        let message = recvmsg::<()>(socket, &mut parts, Some(&mut space), flags)?;
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(raw) = control {
+                let received = raw.into_iter().map(fd::received);
+                self.fds.extend(received);
+                self.fds.truncate(MAX_FDS);
+            }
+        }
+        Ok(message.bytes)
+    }
+
+    /// The descriptors that came with its request.
+    pub(super) fn take_fds(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.fds)
     }
 
     /// Writes what can be written.

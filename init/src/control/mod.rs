@@ -13,7 +13,7 @@ pub(crate) mod names;
 pub mod socket;
 pub(crate) mod status;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use hullkit_bundle::control::{Change, ErrorCode, Op, Reply};
@@ -183,6 +183,13 @@ impl Server {
         {
             *place = None;
         }
+    }
+
+    /// The descriptors that came with a request.
+    pub(crate) fn take_fds(&mut self, request: RequestId) -> Vec<OwnedFd> {
+        let place = self.clients.get_mut(slot_of(request));
+        let client = place.and_then(Option::as_mut);
+        client.map(Client::take_fds).unwrap_or_default()
     }
 
     /// From now on the client of `request` is told what changes.

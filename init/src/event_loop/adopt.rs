@@ -20,6 +20,7 @@ use super::{Shell, now, open, problem, release_name, runtime};
 use crate::cmdline::Cmdline;
 use crate::control::Server;
 use crate::klog::{Level, Line};
+use crate::last_resort;
 use crate::life::cause::Cause;
 use crate::life::inherited::Inherited;
 use crate::life::record::Record;
@@ -50,9 +51,10 @@ const UNKNOWN: How = How::Signaled(0);
 pub fn resume(legacy: Legacy<'_>, cmdline: &Cmdline, plan: Plan) -> End {
     let (poller, signals) = match open() {
         Ok(opened) => opened,
+        // What runs is worth more than that it is supervised.
         Err(error) => {
             problem(&error.to_string());
-            return End::Reboot;
+            last_resort::begin();
         }
     };
     let mut shell = Shell::adopted(&legacy, cmdline, plan, poller);
@@ -131,6 +133,7 @@ impl Shell {
                 true => None,
                 false => cmdline.ready.clone(),
             },
+            execs: Vec::new(),
             waits: Vec::new(),
         }
     }
