@@ -133,6 +133,7 @@ impl Shell {
                 true => None,
                 false => cmdline.ready.clone(),
             },
+            execs: Vec::new(),
             waits: Vec::new(),
         }
     }
@@ -185,6 +186,9 @@ impl Shell {
             }
         }
         self.watch_adopted();
+        for record in records.iter().filter(|record| record.word == "exec") {
+            self.restore_exec(record, &mut fds);
+        }
         self.announce(cause);
         for record in records.iter().filter(|record| record.word == "reaped") {
             let how = record.get("how").and_then(How::from_text);

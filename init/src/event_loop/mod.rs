@@ -10,6 +10,7 @@
 mod adopt;
 mod cgroup;
 mod container;
+mod exec;
 mod helper;
 mod log_link;
 mod notify;
@@ -143,6 +144,8 @@ struct Shell {
     upgrade: Option<Upgrade>,
     /// Who is told when all services are ready, and was not yet.
     to_tell: Option<String>,
+    /// Programs that run for clients.
+    execs: Vec<exec::Running>,
     /// Clients that wait for an entry, or for all services.
     waits: Vec<Wait>,
 }
@@ -173,6 +176,7 @@ impl Shell {
             self.watchdog.feed();
             self.feed(Event::Tick);
             self.answer_waits();
+            self.end_abandoned();
             self.tell_ready();
         }
     }
@@ -393,7 +397,7 @@ impl Shell {
 
     /// Whether `pid` was a process that we know.
     fn reaped_known(&mut self, pid: Pid, how: How) -> bool {
-        if self.asked_ended(pid, how) {
+        if self.asked_ended(pid, how) || self.exec_ended(pid, how) {
             return true;
         }
         let options = self.runtime.clone();

@@ -113,6 +113,7 @@ impl Shell {
             Op::Halt => return Some(self.go_down(End::Halt)),
             Op::Kexec => return Some(self.kexec()),
             Op::Kill { name, signal } => return Some(self.signal(&name, signal)),
+            Op::Exec(exec) => return self.exec(id, &exec),
             Op::Wait { name } => return self.wait(id, name.as_deref()),
             Op::Top => return Some(self.top()),
             Op::Version => {

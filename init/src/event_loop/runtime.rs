@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use hullkit_bundle::control::Exec;
 use hullkit_bundle::layout;
 use nix::unistd::Pid;
 use serde::Deserialize;
@@ -116,6 +117,32 @@ pub(super) fn call(
     options: &Options,
 ) -> Result<Pid, Error> {
     let args = arguments(call, bundle, options.debug);
+    spawn::spawn(&options.program, &options.program, &args, streams)
+        .map_err(Error::os("execute", &options.program))
+}
+
+/// Starts the runtime for a program in the running container of `bundle`.
+pub(super) fn exec(
+    bundle: &Bundle,
+    exec: &Exec,
+    streams: Streams,
+    options: &Options,
+) -> Result<Pid, Error> {
+    let mut args = vec!["--root", layout::RUNTIME_ROOT, "exec"];
+    if exec.tty {
+        args.push("--tty");
+    }
+    let valued = [("--cwd", &exec.cwd), ("--user", &exec.user)];
+    for (name, value) in valued {
+        if let Some(value) = value {
+            args.extend([name, value]);
+        }
+    }
+    for value in &exec.env {
+        args.extend(["--env", value]);
+    }
+    args.push(&bundle.id);
+    args.extend(exec.args.iter().map(String::as_str));
     spawn::spawn(&options.program, &options.program, &args, streams)
         .map_err(Error::os("execute", &options.program))
 }

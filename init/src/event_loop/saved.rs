@@ -93,6 +93,9 @@ impl Shell {
                 to.fd(key, &control.listener(door).as_raw_fd());
             }
         }
+        for exec in &self.execs {
+            exec.save(self.control.as_ref(), &mut to);
+        }
         to
     }
 }
