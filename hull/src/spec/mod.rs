@@ -19,6 +19,7 @@ mod place;
 mod read;
 pub mod recipe;
 mod resources;
+mod sockets;
 mod supervise;
 mod text;
 mod types;
@@ -28,8 +29,8 @@ pub use capability::{Capability, CapabilityName};
 pub use place::{Located, Place, Problem, Problems};
 pub use types::{
     BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, HealthFields,
-    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security, Spec,
-    Supervise, Tmpfs, Volume, VolumeFormat,
+    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security,
+    SocketFields, Spec, Supervise, Tmpfs, Volume, VolumeFormat,
 };
 
 pub(crate) use container::resolve as resolve_id;

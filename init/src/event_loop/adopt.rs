@@ -214,6 +214,7 @@ impl Shell {
         self.watch_log();
         for index in 0..self.containers.len() {
             self.watch_notify(EntryId(index));
+            self.watch_written(EntryId(index));
         }
     }
 
@@ -272,6 +273,7 @@ impl Shell {
             None => !helper || !self.helper_runs(id),
         };
         let event = match state {
+            State::Listening => self.listen_for(id, true),
             State::Starting { .. } if idle => self.start_anew(id),
             State::Running { .. } | State::Stopping { .. } if idle => Some(Event::Ended {
                 entry: id,

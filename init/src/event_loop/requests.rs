@@ -181,7 +181,7 @@ impl Shell {
         };
         let entry = self.core.entry(entry)?;
         match entry.state() {
-            _ if entry.spec().kind == Kind::Service && entry.is_up() => Some(Reply::Ok),
+            _ if entry.spec().kind == Kind::Service && entry.is_there() => Some(Reply::Ok),
             State::Exited if entry.spec().kind != Kind::Service => Some(Reply::Ok),
             state @ (State::Exited | State::Failed | State::Skipped) => failed(format!(
                 "{}: {}",

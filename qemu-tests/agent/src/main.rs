@@ -18,6 +18,7 @@ mod abuse;
 mod act;
 mod channel;
 mod exec;
+mod given;
 mod notice;
 mod op;
 mod orphans;
