@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::socket::Socket;
+
 /// The supervision of one entry. Fields that do not apply to its section keep
 /// their defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +53,22 @@ pub struct Supervision {
     pub critical: bool,
     /// Services: they have a socket to say how they are (`sd_notify(3)`).
     pub notify: bool,
+    /// Services: the sockets that PID 1 opens for them, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<Socket>,
+    /// Services with sockets: started when somebody comes.
+    pub lazy: bool,
+    /// Services: how many descriptors they may leave with PID 1.
+    pub fd_store: u32,
 }
 
 impl Supervision {
+    /// Whether PID 1 keeps descriptors from one run to the next.
+    #[must_use]
+    pub fn keeps_descriptors(&self) -> bool {
+        !self.sockets.is_empty() || self.fd_store > 0
+    }
+
     /// Whether nothing differs from the default.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -80,6 +95,9 @@ impl Default for Supervision {
             oom: Measure::Restart,
             critical: false,
             notify: false,
+            sockets: Vec::new(),
+            lazy: false,
+            fd_store: 0,
         }
     }
 }
@@ -211,12 +229,14 @@ pub struct Health {
 }
 
 /// When a service counts as ready. Written as a list of words: `["notify"]`,
-/// `["delay", "500"]`, or a [`Probe`].
+/// `["fd", "3"]`, `["delay", "500"]`, or a [`Probe`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub enum ReadyBy {
     /// When it says `READY=1` (`sd_notify(3)`).
     Notify,
+    /// When it has written a newline to this descriptor.
+    Fd(u32),
     /// After this many milliseconds.
     Delay(u64),
     /// When this goes well.
@@ -272,6 +292,10 @@ impl TryFrom<Vec<String>> for ReadyBy {
         match (words.first().map(String::as_str), number()) {
             (Some("notify"), None) if words.len() == 1 => Ok(Self::Notify),
             (Some("delay"), Some(ms)) if one => Ok(Self::Delay(ms)),
+            (Some("fd"), Some(fd)) if one => match u32::try_from(fd) {
+                Ok(fd) => Ok(Self::Fd(fd)),
+                Err(_) => Err(no_words(&words)),
+            },
             _ => Probe::try_from(words).map(Self::Probe),
         }
     }
@@ -282,6 +306,7 @@ impl From<ReadyBy> for Vec<String> {
         match by {
             ReadyBy::Notify => vec!["notify".to_owned()],
             ReadyBy::Delay(ms) => vec!["delay".to_owned(), ms.to_string()],
+            ReadyBy::Fd(fd) => vec!["fd".to_owned(), fd.to_string()],
             ReadyBy::Probe(probe) => probe.0,
         }
     }
@@ -304,6 +329,7 @@ mod tests {
         for text in [
             "notify",
             "delay 500",
+            "fd 3",
             "exec /bin/true",
             "exec sh -c x",
             "tcp 127.0.0.1:80",
@@ -318,7 +344,18 @@ mod tests {
     #[test]
     fn others_are_refused() {
         for text in [
-            "", "exec", "tcp", "tcp a b", "notify 1", "delay", "delay -1", "http a", "smtp a",
+            "",
+            "exec",
+            "tcp",
+            "tcp a b",
+            "notify 1",
+            "delay",
+            "delay -1",
+            "fd",
+            "fd -1",
+            "fd 4294967296",
+            "http a",
+            "smtp a",
         ] {
             assert!(ReadyBy::try_from(words(text)).is_err(), "{text}");
         }

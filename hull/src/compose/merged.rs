@@ -191,7 +191,8 @@ pub(super) fn supervision(
                 .flatten()
                 .map(|n| n.value.clone())
                 .collect();
-            watched::lay_over(&mut supervision, y, l, image.healthcheck.as_ref())?;
+            let healthcheck = image.healthcheck.as_ref();
+            watched::lay_over(&mut supervision, y, l, healthcheck, &entry.name)?;
         }
         Section::Onboot | Section::Onshutdown => {
             supervision.timeout = y.timeout.or(l.timeout).unwrap_or(0);

@@ -115,6 +115,10 @@ pub fn all<E: From<Problems>, I: Into<Image>>(
     }
     if problems.is_empty() {
         problems = order(spec, &composed);
+        let all = spec.entries().zip(&composed);
+        problems.extend(watched::doubled(
+            all.map(|(entry, composed)| (entry, &composed.runtime.supervision)),
+        ));
     }
     if problems.is_empty() {
         Ok(composed)

@@ -21,6 +21,7 @@ pub mod recipe;
 mod resources;
 pub mod schema;
 mod set;
+mod sockets;
 mod supervise;
 mod template;
 mod text;
@@ -32,8 +33,8 @@ pub use place::{Located, Place, Problem, Problems};
 pub use set::Set;
 pub use types::{
     BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, HealthFields,
-    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security, Spec,
-    Supervise, Tmpfs, Volume, VolumeFormat,
+    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security,
+    SocketFields, Spec, Supervise, Tmpfs, Volume, VolumeFormat,
 };
 
 pub(crate) use container::resolve as resolve_id;

@@ -6,6 +6,7 @@ use hullkit_bundle::supervision::{Measure, OnFailure, Restart};
 use super::node::{Kind, Node};
 use super::place::Located;
 use super::read::{Fields, Reader};
+use super::sockets;
 use super::text;
 use super::types::{BackoffFields, Security, Supervise};
 use super::watch;
@@ -15,13 +16,16 @@ const KEYS: &[(&str, &[Section])] = &[
     ("after", &[Section::Services]),
     ("backoff", &[Section::Services]),
     ("critical", &[Section::Services]),
+    ("fdStore", &[Section::Services]),
     ("health", &[Section::Services]),
+    ("lazy", &[Section::Services]),
     ("onFailure", &[Section::Onboot, Section::Onshutdown]),
     ("oom", &[Section::Services]),
     ("ready", &[Section::Services]),
     ("requires", &[Section::Services]),
     ("restart", &[Section::Services]),
     ("security", &Section::ALL),
+    ("sockets", &[Section::Services]),
     ("startLimit", &[Section::Services]),
     ("stopSignal", &Section::ALL),
     ("stopTimeout", &Section::ALL),
@@ -103,6 +107,9 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         watchdog: fields.read(r, "watchdog", positive),
         oom: fields.read(r, "oom", |r, n, f| r.word(n, f, &oom)),
         critical: fields.read(r, "critical", Reader::boolean),
+        sockets: fields.read(r, "sockets", sockets::read),
+        lazy: fields.read(r, "lazy", Reader::boolean),
+        fd_store: fields.read(r, "fdStore", sockets::store),
     }
 }
 

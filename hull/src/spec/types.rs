@@ -2,6 +2,7 @@
 
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::{Interface, Mount};
+use hullkit_bundle::socket::Address;
 use hullkit_bundle::supervision::{Measure, OnFailure, Probe, ReadyBy, Restart, StartLimit};
 use serde_json::Value;
 
@@ -187,6 +188,25 @@ pub struct Supervise {
     pub watchdog: Option<u64>,
     pub oom: Option<Measure>,
     pub critical: Option<bool>,
+    pub sockets: Option<Vec<SocketFields>>,
+    pub lazy: Option<bool>,
+    pub fd_store: Option<u32>,
+}
+
+/// One of `sockets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct SocketFields {
+    /// `listenStream`, or `listenDatagram`.
+    pub stream: bool,
+    pub address: Address,
+    pub name: Option<String>,
+    pub backlog: Option<u32>,
+    pub mode: Option<u32>,
+    pub owner: Option<(u32, u32)>,
 }
 
 /// `ready`.

@@ -159,6 +159,9 @@ impl LogLink {
             let Some(output) = &mut container.output else {
                 continue;
             };
+            if !output.handed || output.ended {
+                container.memo.forget();
+            }
             if !output.handed {
                 let (stdout, stderr) = output.readers();
                 let console = self.console && container.bundle.section != Section::Services;

@@ -113,6 +113,7 @@ impl Shell {
             Op::Halt => return Some(self.go_down(End::Halt)),
             Op::Kexec => return Some(self.kexec()),
             Op::Kill { name, signal } => return Some(self.signal(&name, signal)),
+            Op::Exec(exec) => return self.exec(id, &exec),
             Op::Wait { name } => return self.wait(id, name.as_deref()),
             Op::Top => return Some(self.top()),
             Op::Version => {
@@ -180,7 +181,7 @@ impl Shell {
         };
         let entry = self.core.entry(entry)?;
         match entry.state() {
-            _ if entry.spec().kind == Kind::Service && entry.is_up() => Some(Reply::Ok),
+            _ if entry.spec().kind == Kind::Service && entry.is_there() => Some(Reply::Ok),
             State::Exited if entry.spec().kind != Kind::Service => Some(Reply::Ok),
             state @ (State::Exited | State::Failed | State::Skipped) => failed(format!(
                 "{}: {}",

@@ -6,9 +6,11 @@ use std::os::fd::AsRawFd;
 use nix::unistd::Pid;
 
 use super::container::{Container, Job, Process};
+use super::kept::Kept;
 use super::notify::Notify;
 use super::output::Output;
 use super::runtime::Call;
+use super::written::Written;
 use super::{Shell, probes, problem};
 use crate::control::Door;
 use crate::life::inherited::Inherited;
@@ -75,7 +77,7 @@ impl Shell {
         }
         self.core.save(&mut to);
         for container in self.containers.iter().flatten() {
-            container.save(&mut to);
+            container.memo.write(&mut to, |to| container.save(to));
         }
         self.log.save(&mut to);
         for helper in &self.helpers {
@@ -92,6 +94,9 @@ impl Shell {
             for (key, door) in DOORS {
                 to.fd(key, &control.listener(door).as_raw_fd());
             }
+        }
+        for exec in &self.execs {
+            exec.save(self.control.as_ref(), &mut to);
         }
         to
     }
@@ -116,10 +121,15 @@ impl Container {
         if let Some(notify) = &self.notify {
             to.fd("notify", &notify.socket().as_raw_fd());
         }
+        if let Some(written) = &self.written {
+            written.save(to);
+        }
+        self.kept.save(to);
     }
 
     /// Takes what [`Self::save`] has written.
     pub(super) fn restore(&mut self, record: &Record<'_>, fds: &mut Inherited) {
+        self.memo.forget();
         let pid = |key: &str| record.parsed(key).map(Pid::from_raw);
         let call = record.get("call").and_then(Call::from_word);
         self.job = call
@@ -135,6 +145,9 @@ impl Container {
         let notify = record.parsed("notify").and_then(|fd| fds.take(fd));
         self.notify = notify.map(|fd| Notify::adopt(fd.into(), &self.bundle));
         self.output = Output::restore(record, fds).or(self.output.take());
+        self.written = Written::restore(record, fds);
+        let wanted = self.bundle.runtime.supervision.sockets.len();
+        self.kept = Kept::restore(record, fds, wanted);
     }
 
     /// The processes that it has: the runtime's, and its first one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{abuse, notice, serve, sys};
+use crate::{abuse, given, notice, serve, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -40,6 +40,12 @@ use crate::{abuse, notice, serve, sys};
 /// | `feed=MS:PATH` | `WATCHDOG=1` every so often, until there is such a file |
 /// | `listen=PORT`, `listen=PATH` | a listening socket |
 /// | `http=PORT:PATH` | answers by HTTP: 200, or 503 while there is such a file |
+/// | `answer=N:NAME` | answers N connections (0: all) to the socket of that name that PID 1 gave |
+/// | `echo=NAME` | sends a datagram back that comes to it |
+/// | `call=PORT:LINE`, `call=PATH:LINE`, `call=udpPORT:LINE` | says a line, and prints the answer |
+/// | `keep=NAME:TEXT` | leaves a file with PID 1, or prints that which was left |
+/// | `newline=FD` | writes one to a descriptor |
+/// | `succeed` | a child goes on, as `MAINPID`, and this process ends |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
     for step in steps {
@@ -110,6 +116,21 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
             let (port, ill) = pair(text)?;
             serve::http(port, ill)
         }
+        ("answer", text) => {
+            let (times, name) = pair(text)?;
+            given::answer(name, number(times)?)
+        }
+        ("echo", name) => given::echo(name),
+        ("call", text) => {
+            let (place, line) = pair(text)?;
+            given::call(place, line)
+        }
+        ("keep", text) => {
+            let (name, text) = pair(text)?;
+            given::keep(name, text)
+        }
+        ("newline", fd) => given::newline(fd),
+        ("succeed", "") => succeed(),
         ("kill", target) => kill(target),
         ("bomb", "") => abuse::fork_bomb(),
         ("hog", "") => abuse::hog(),
@@ -119,6 +140,17 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
         ("pester", path) => abuse::pester(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),
+    }
+}
+
+/// The child goes on with the next step.
+fn succeed() -> io::Result<()> {
+    match sys::fork()? {
+        sys::Fork::Child => Ok(()),
+        sys::Fork::Parent(child) => {
+            notice::send(&format!("MAINPID={child}"))?;
+            sys::exit(0)
+        }
     }
 }
 

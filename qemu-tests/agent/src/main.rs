@@ -25,6 +25,7 @@ mod act;
 mod channel;
 mod decide;
 mod exec;
+mod given;
 mod measure;
 mod notice;
 mod op;

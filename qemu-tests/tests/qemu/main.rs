@@ -19,6 +19,7 @@ mod ready;
 mod root;
 mod services;
 mod shutdown;
+mod sockets;
 
 use qemu_tests::case::Case;
 
@@ -28,6 +29,7 @@ const CASES: &[&[Case]] = &[
     services::CASES,
     ready::CASES,
     health::CASES,
+    sockets::CASES,
     root::CASES,
     containers::CASES,
     hostile::CASES,
