@@ -251,6 +251,22 @@ pub struct Entry {
     /// What it said of itself (`STATUS`, sd_notify(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The file that its log is kept in; absent: it is kept in memory only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<FileStatus>,
+}
+
+/// The file of an entry's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Where it is, in PID 1's view.
+    pub path: String,
+    /// Why nothing comes into it; absent: all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Lines that it does not have, and will not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 /// Something changed.

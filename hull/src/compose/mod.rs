@@ -5,6 +5,7 @@ mod confine;
 mod foresee;
 mod healthcheck;
 mod linux;
+mod logged;
 mod merged;
 mod mounts;
 pub mod oci;
@@ -115,6 +116,7 @@ pub fn all<E: From<Problems>, I: Into<Image>>(
     }
     if problems.is_empty() {
         problems = order(spec, &composed);
+        problems.extend(logged::clashes(spec, &composed));
     }
     if problems.is_empty() {
         Ok(composed)

@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod container;
 mod document;
 pub mod label;
+mod log;
 mod metadata;
 mod node;
 mod place;
@@ -28,8 +29,8 @@ pub use capability::{Capability, CapabilityName};
 pub use place::{Located, Place, Problem, Problems};
 pub use types::{
     BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, HealthFields,
-    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security, Spec,
-    Supervise, Tmpfs, Volume, VolumeFormat,
+    Id, IdMapping, Kernel, LogFields, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security,
+    Spec, Supervise, Tmpfs, Volume, VolumeFormat,
 };
 
 pub(crate) use container::resolve as resolve_id;

@@ -3,6 +3,7 @@
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::supervision::{Measure, OnFailure, Restart};
 
+use super::log;
 use super::node::{Kind, Node};
 use super::place::Located;
 use super::read::{Fields, Reader};
@@ -16,6 +17,7 @@ const KEYS: &[(&str, &[Section])] = &[
     ("backoff", &[Section::Services]),
     ("critical", &[Section::Services]),
     ("health", &[Section::Services]),
+    ("log", &Section::ALL),
     ("onFailure", &[Section::Onboot, Section::Onshutdown]),
     ("oom", &[Section::Services]),
     ("ready", &[Section::Services]),
@@ -97,6 +99,7 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         watchdog: fields.read(r, "watchdog", positive),
         oom: fields.read(r, "oom", |r, n, f| r.word(n, f, &oom)),
         critical: fields.read(r, "critical", Reader::boolean),
+        log: fields.read(r, "log", log::of_entry),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Spec {
     pub volumes: Vec<Volume>,
     /// For entries that do not say.
     pub security: Option<Security>,
+    /// Where entries' logs are kept that do not say themselves.
+    pub log: Option<LogFields>,
     /// Worth a word, and no error.
     pub warnings: Vec<Problem>,
     /// The files as one document, appended, for `metadata`.
@@ -187,6 +189,21 @@ pub struct Supervise {
     pub watchdog: Option<u64>,
     pub oom: Option<Measure>,
     pub critical: Option<bool>,
+    pub log: Option<LogFields>,
+}
+
+/// The fields of `log`, each of which may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct LogFields {
+    /// `log: none`.
+    pub off: bool,
+    pub path: Option<Located<String>>,
+    pub max_size: Option<u64>,
+    pub max_files: Option<u32>,
 }
 
 /// `ready`.

@@ -11,6 +11,7 @@ use super::cgroup;
 use super::notify::{self, Notify};
 use super::output::Output;
 use super::runtime::{self, Call, Options};
+use crate::log::message::FileState;
 use crate::supervise::{Ending, EntryId, Event, How, Notice};
 use crate::sys::pidfd;
 use crate::sys::spawn::Streams;
@@ -30,6 +31,8 @@ pub(super) struct Container {
     /// The process that stands for it when the first one has ended, by its own
     /// word.
     pub(super) successor: Option<Pid>,
+    /// How the file of its log is, by the log process's word.
+    pub(super) file: FileState,
 }
 
 /// The runtime at work.
@@ -71,6 +74,7 @@ impl Container {
             job: None,
             process: None,
             successor: None,
+            file: FileState::default(),
         }
     }
 
