@@ -16,6 +16,7 @@
 
 mod abuse;
 mod act;
+mod block;
 mod channel;
 mod exec;
 mod notice;
