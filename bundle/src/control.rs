@@ -331,6 +331,10 @@ pub struct LogLine {
     pub stream: Stream,
     /// The text, without its newline; bytes that are not UTF-8 are replaced.
     pub text: String,
+    /// Its number: it counts the lines of its container, from 0, until the
+    /// machine restarts.
+    #[serde(default)]
+    pub n: u64,
     /// Lines that were dropped just before this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,

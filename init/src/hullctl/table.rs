@@ -388,6 +388,7 @@ mod tests {
             id: "services.web".to_owned(),
             stream: Stream::Stderr,
             text: "\x1b[2Jä".to_owned(),
+            n: 2,
             lost: 2,
         };
         assert_eq!(
