@@ -87,6 +87,9 @@ need_test() {
     has docker-registry || packages+=(docker-registry)
     has skopeo || packages+=(skopeo)
     has openssl || packages+=(openssl)
+    # A server for logs, by TLS too.
+    has rsyslogd || packages+=(rsyslog)
+    [ -e "/usr/lib/$machine-linux-gnu/rsyslog/lmnsd_gtls.so" ] || packages+=(rsyslog-gnutls)
 }
 
 case $step in

@@ -22,6 +22,7 @@ programs=(
     "hullkit-dhcp dhcp"
     "hullkit-sysctl sysctl"
     "hullkit-getty getty"
+    "hullkit-logforward logforward"
     "qemu-tests-agent qemu-agent"
     "qemu-tests-agent bench-service"
     "qemu-tests-agent poweroff-init"

@@ -282,6 +282,22 @@ pub struct Entry {
     /// What it said of itself (`STATUS`, sd_notify(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The file that its log is kept in; absent: it is kept in memory only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<FileStatus>,
+}
+
+/// The file of an entry's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Where it is, in PID 1's view.
+    pub path: String,
+    /// Why nothing comes into it; absent: all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Lines that it does not have, and will not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 /// Something changed.
@@ -346,6 +362,10 @@ pub struct LogLine {
     pub stream: Stream,
     /// The text, without its newline; bytes that are not UTF-8 are replaced.
     pub text: String,
+    /// Its number: it counts the lines of its container, from 0, until the
+    /// machine restarts.
+    #[serde(default)]
+    pub n: u64,
     /// Lines that were dropped just before this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,

@@ -60,6 +60,9 @@ pub struct Supervision {
     pub lazy: bool,
     /// Services: how many descriptors they may leave with PID 1.
     pub fd_store: u32,
+    /// Where its log is kept on a disk as well; none: in memory only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFile>,
 }
 
 impl Supervision {
@@ -98,8 +101,28 @@ impl Default for Supervision {
             sockets: Vec::new(),
             lazy: false,
             fd_store: 0,
+            log: None,
         }
     }
+}
+
+/// A log on a disk: the file, and those that it was before, `PATH.1` the
+/// latest of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogFile {
+    /// The file, absolute, as PID 1 sees it; at most [`LogFile::LONGEST_PATH`]
+    /// bytes.
+    pub path: String,
+    /// A file does not grow above this, in bytes.
+    pub max_size: u64,
+    /// How many there are, from 1, with the one that is written.
+    pub max_files: u32,
+}
+
+impl LogFile {
+    /// The longest path, in bytes.
+    pub const LONGEST_PATH: usize = 512;
 }
 
 /// The default of [`Supervision::ready_timeout`].

@@ -7,7 +7,7 @@ use hullkit_bundle::runtime::BindNs;
 use hullkit_bundle::supervision::Backoff;
 use hullkit_bundle::{RuntimeConfig, Supervision};
 
-use super::{Image, watched};
+use super::{Image, logged, watched};
 use crate::spec::{
     BackoffFields, BindNsFields, Container, Entry, Runtime, Security, Spec, Supervise, signal,
 };
@@ -178,6 +178,7 @@ pub(super) fn supervision(
             .stop_timeout
             .or(l.stop_timeout)
             .unwrap_or(default.stop_timeout),
+        log: logged::file(spec, entry, l.log.as_ref())?,
         ..default
     };
     match entry.section {

@@ -5,6 +5,7 @@ mod confine;
 mod foresee;
 mod healthcheck;
 mod linux;
+mod logged;
 mod merged;
 mod mounts;
 pub mod oci;
@@ -119,6 +120,7 @@ pub fn all<E: From<Problems>, I: Into<Image>>(
         problems.extend(watched::doubled(
             all.map(|(entry, composed)| (entry, &composed.runtime.supervision)),
         ));
+        problems.extend(logged::clashes(spec, &composed));
     }
     if problems.is_empty() {
         Ok(composed)

@@ -41,6 +41,7 @@ pub(super) fn finish(draft: Draft) -> Result<Spec, Vec<Problem>> {
         files: Vec::new(),
         volumes: draft.volumes,
         security,
+        log: draft.log,
         warnings: draft.warnings,
         ..Spec::default()
     };

@@ -3,12 +3,13 @@
 use hullkit_bundle::layout::Section;
 
 use super::container;
+use super::log;
 use super::node::{Kind, Node, quoted};
 use super::place::{Located, Problem};
 use super::read::{Fields, Reader};
 use super::supervise;
 use super::types::{
-    Entry, File, FileContent, Id, Kernel, Metadata, Security, Volume, VolumeFormat,
+    Entry, File, FileContent, Id, Kernel, LogFields, Metadata, Security, Volume, VolumeFormat,
 };
 
 /// What the files say, before anything is counted or compared.
@@ -20,6 +21,7 @@ pub(super) struct Draft {
     pub(super) files: Vec<DraftFile>,
     pub(super) volumes: Vec<Volume>,
     pub(super) security: Option<Security>,
+    pub(super) log: Option<LogFields>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -42,6 +44,7 @@ const TOP_KEYS: &[&str] = &[
     "files",
     "init",
     "kernel",
+    "log",
     "onboot",
     "onshutdown",
     "security",
@@ -60,6 +63,9 @@ pub(super) fn read(r: &mut Reader, node: &Node, draft: &mut Draft) {
     };
     if let Some(security) = fields.read(r, "security", supervise::security) {
         draft.security = Some(security);
+    }
+    if let Some(log) = fields.read(r, "log", log::of_all) {
+        draft.log = Some(log);
     }
     fields.read(r, "kernel", |r, node, field| {
         kernel(r, node, field, &mut draft.kernel)

@@ -13,6 +13,7 @@ pub(crate) mod check;
 mod container;
 mod document;
 pub mod label;
+mod log;
 mod metadata;
 mod node;
 mod place;
@@ -33,7 +34,7 @@ pub use place::{Located, Place, Problem, Problems};
 pub use set::Set;
 pub use types::{
     BackoffFields, Bind, BindNsFields, Container, Device, Entry, File, FileContent, HealthFields,
-    Id, IdMapping, Kernel, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security,
+    Id, IdMapping, Kernel, LogFields, Metadata, Namespace, ReadyFields, Rlimit, Runtime, Security,
     SocketFields, Spec, Supervise, Tmpfs, Volume, VolumeFormat,
 };
 

@@ -3,6 +3,7 @@
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::supervision::{Measure, OnFailure, Restart};
 
+use super::log;
 use super::node::{Kind, Node};
 use super::place::Located;
 use super::read::{Fields, Reader};
@@ -19,6 +20,7 @@ const KEYS: &[(&str, &[Section])] = &[
     ("fdStore", &[Section::Services]),
     ("health", &[Section::Services]),
     ("lazy", &[Section::Services]),
+    ("log", &Section::ALL),
     ("onFailure", &[Section::Onboot, Section::Onshutdown]),
     ("oom", &[Section::Services]),
     ("ready", &[Section::Services]),
@@ -110,6 +112,7 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         sockets: fields.read(r, "sockets", sockets::read),
         lazy: fields.read(r, "lazy", Reader::boolean),
         fd_store: fields.read(r, "fdStore", sockets::store),
+        log: fields.read(r, "log", log::of_entry),
     }
 }
 

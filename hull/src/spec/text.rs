@@ -223,6 +223,26 @@ pub(super) fn duration(text: &str) -> Parsed<u64> {
         .ok_or_else(|| shape(text, "a time of at most a year (8760h)"))
 }
 
+/// A size in bytes: `65536`, `64K`, `10M`, `1G`, in powers of 1024.
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(shape(text, SIZE)),
+    };
+    let bytes = number.parse::<u64>().ok();
+    bytes
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(|| shape(text, SIZE))
+}
+
+/// How a size is written.
+pub(super) const SIZE: &str = "a whole number of bytes, or with a unit: 64K, 10M, 1G";
+
 /// How a time is written.
 pub(super) const DURATION: &str = "a whole number and a unit: 200ms, 10s, 5m, 1h";
 
@@ -333,6 +353,18 @@ mod tests {
             "18446744073709551616ms",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("64K"), Ok(65_536));
+        assert_eq!(size("10M"), Ok(10_485_760));
+        assert_eq!(size("1G"), Ok(1_073_741_824));
+        for wrong in ["", "K", "1k", "1.5M", "-1", "10MB", "99999999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -16,6 +16,7 @@ use super::runtime::{self, Call, Options};
 use super::written::Written;
 use crate::hand_over::Gift;
 use crate::life::record::Memo;
+use crate::log::message::FileState;
 use crate::supervise::{Ending, EntryId, Event, How, Notice};
 use crate::sys::pidfd;
 use crate::sys::spawn::Streams;
@@ -41,6 +42,8 @@ pub(super) struct Container {
     pub(super) successor: Option<Pid>,
     /// Its record; whoever takes the container to change it forgets it.
     pub(super) memo: Memo,
+    /// How the file of its log is, by the log process's word.
+    pub(super) file: FileState,
 }
 
 /// The runtime at work.
@@ -85,6 +88,7 @@ impl Container {
             process: None,
             successor: None,
             memo: Memo::default(),
+            file: FileState::default(),
         }
     }
 

@@ -111,6 +111,10 @@ fn problem(what: &str) {
         .write();
 }
 
+/// How many messages of the log process are taken at a time: more than its
+/// socket holds.
+const HEARD_AT_ONCE: usize = 1024;
+
 /// The program of this process, for those of its own.
 const OURSELVES: &str = "/proc/self/exe";
 
@@ -158,6 +162,7 @@ impl Shell {
     fn live(&mut self, signals: &Signals) -> End {
         loop {
             if let Some(end) = self.end {
+                self.log.finish();
                 std::mem::take(&mut self.watchdog).leave(end);
                 return end;
             }
@@ -199,7 +204,10 @@ impl Shell {
                 }
             }
             Token::Door(door) => self.accept(door),
-            Token::Log => self.tell_log(),
+            Token::Log => {
+                self.hear_log();
+                self.tell_log();
+            }
             Token::Client(slot) => self.serve(slot, flags),
             Token::Notify(entry) => self.hear(EntryId(entry)),
             Token::Called(entry) => self.called(EntryId(entry)),
@@ -357,11 +365,31 @@ impl Shell {
     }
 
     fn watch_log(&self) {
-        let flags = EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
         if let Some(socket) = self.log.socket()
             && let Err(error) = self.poller.watch(socket, Token::Log, flags)
         {
             problem(&format!("watch log process: {error}"));
+        }
+    }
+
+    /// Takes what the log process says: so much at a time that it keeps
+    /// nobody waiting.
+    fn hear_log(&mut self) {
+        for _ in 0..HEARD_AT_ONCE {
+            let Some((id, state)) = self.log.hear() else {
+                return;
+            };
+            let known = self
+                .containers
+                .iter()
+                .position(|container| container.as_ref().is_some_and(|c| c.bundle.id == id));
+            if let Some(entry) = known.map(EntryId)
+                && let Some(container) = self.container(entry)
+            {
+                container.file = state;
+                self.note_container(entry);
+            }
         }
     }
 

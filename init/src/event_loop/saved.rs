@@ -17,6 +17,7 @@ use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
 use crate::life::snapshot::Snapshot;
 use crate::life::state;
+use crate::log::message::FileState;
 use crate::supervise::{EntryId, How};
 use crate::sys::pidfd;
 
@@ -115,6 +116,10 @@ impl Container {
                 .flag("announced", process.announced);
         }
         to.some("successor", self.successor);
+        if self.file != FileState::default() {
+            to.text("log_error", &self.file.error)
+                .field("log_lost", self.file.lost);
+        }
         if let Some(output) = &self.output {
             output.save(to);
         }
@@ -142,6 +147,10 @@ impl Container {
             announced: record.flag("announced"),
         });
         self.successor = pid("successor");
+        self.file = FileState {
+            error: record.text("log_error").unwrap_or_default(),
+            lost: record.parsed("log_lost").unwrap_or_default(),
+        };
         let notify = record.parsed("notify").and_then(|fd| fds.take(fd));
         self.notify = notify.map(|fd| Notify::adopt(fd.into(), &self.bundle));
         self.output = Output::restore(record, fds).or(self.output.take());

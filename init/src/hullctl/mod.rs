@@ -9,7 +9,7 @@ mod connection;
 mod logs;
 mod signal;
 mod table;
-mod time;
+pub(crate) mod time;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

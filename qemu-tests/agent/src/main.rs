@@ -22,6 +22,7 @@
 
 mod abuse;
 mod act;
+mod block;
 mod channel;
 mod decide;
 mod exec;
