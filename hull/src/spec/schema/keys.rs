@@ -81,6 +81,13 @@ pub(super) const TOP: &[Key] = &[
     .default("default")
     .example("strict"),
     key(
+        "log",
+        Map(LOG_FOLDER),
+        "Where the logs of all entries are kept on a disk as well.",
+    )
+    .default("in memory only")
+    .example("{path: /var/log/, maxSize: 10M}"),
+    key(
         "trust",
         Map(TRUST),
         "Passed over, as in LinuxKit today: `--policy FILE` says which images are taken.",
@@ -505,6 +512,34 @@ pub(super) const SUPERVISE: &[Key] = &[
     .default("none")
     .example("30s"),
     key(
+        "sockets",
+        List(&Map(SOCKET)),
+        "Sockets that PID 1 opens for it, which outlive its restarts.",
+    )
+    .default("none")
+    .example("[{listenStream: 80, name: http}]"),
+    key(
+        "lazy",
+        Flag,
+        "With sockets: it is started when somebody comes to one of them.",
+    )
+    .default("false")
+    .example("true"),
+    key(
+        "fdStore",
+        Whole,
+        "How many descriptors it may leave with PID 1 from one run to the next, at most 64.",
+    )
+    .default("0")
+    .example("8"),
+    key(
+        "log",
+        OneOf(&[Word(&["none"]), Map(LOG)]),
+        "Where its log is kept on a disk as well; none: in memory only.",
+    )
+    .default("the file's log, in the folder that it names")
+    .example("{path: /var/log/web.log, maxSize: 10M, maxFiles: 3}"),
+    key(
         "startLimit",
         Map(START_LIMIT),
         "How often it may be started, and what happens beyond that.",
@@ -569,6 +604,11 @@ const HTTP: Key = key(
 
 const READY: &[Key] = &[
     key("notify", Flag, "It says READY=1 (sd_notify)."),
+    key(
+        "fd",
+        Whole,
+        "It writes a newline to the descriptor of this number, 3 to 255.",
+    ),
     key("delay", Text, "It has run for so long."),
     EXEC,
     TCP,
@@ -602,6 +642,57 @@ const HEALTH: &[Key] = &[
         "What is done when it is unhealthy.",
     )
     .default("restart"),
+];
+
+const LOG: &[Key] = &[
+    key(
+        "path",
+        Text,
+        "The file; with / at its end a folder, in which it has its own name.",
+    ),
+    LOG_SIZE,
+    LOG_FILES,
+];
+
+const LOG_FOLDER: &[Key] = &[
+    key(
+        "path",
+        Text,
+        "A folder, with / at its end; each entry's file has its own name there.",
+    ),
+    LOG_SIZE,
+    LOG_FILES,
+];
+
+const LOG_SIZE: Key = key(
+    "maxSize",
+    OneOf(&[Whole, Text]),
+    "How large a file grows before the next is begun, from 64K.",
+)
+.default("10M");
+
+const LOG_FILES: Key = key("maxFiles", Whole, "How many files there are at most.").default("5");
+
+const SOCKET: &[Key] = &[
+    key(
+        "listenStream",
+        OneOf(&[Whole, Text]),
+        "A port, \"ADDRESS:PORT\" with a numeric address, or a path below /run, /tmp or /var of the machine.",
+    ),
+    key(
+        "listenDatagram",
+        OneOf(&[Whole, Text]),
+        "The same, for datagrams; one of both is needed.",
+    ),
+    key("name", Text, "Its name in LISTEN_FDNAMES.").default("the service's"),
+    key(
+        "backlog",
+        Whole,
+        "How many connections may wait, 1 to 4096.",
+    )
+    .default("4096"),
+    key("mode", Text, "Of a path: its permissions, in octal.").default("0666"),
+    key("owner", Text, "Of a path: \"UID:GID\" in numbers.").default("0:0"),
 ];
 
 const START_LIMIT: &[Key] = &[
