@@ -146,7 +146,7 @@ $(RUNTIME_MODULES): $(CURDIR)/out/boot/bare-%-modules: $(STAMPS)/kernel-%-x86_64
 	@mv $@.new $@
 
 # A few of the cases on the other architecture.
-SMOKE := root-readonly mount-flags masked namespaces-new user-namespace-by-path seccomp notify cgroup devices-denied exec-joins-all terminal-run
+SMOKE := root-readonly mount-flags masked namespaces-new seccomp notify-run notify-create cgroup-limits devices-denied exec-joins-all terminal-run
 $(CURDIR)/out/boot/bare-aarch64-kernel: $(STAMPS)/kernel-6.12-aarch64 | guest-aarch64
 	@mkdir -p out/boot
 	printf 'kernel:\n  image: hullkit/kernel:6.12\n  cmdline: ""\n' >out/boot/bare-aarch64.yml

@@ -15,7 +15,7 @@ use nix::sys::termios::tcgetattr;
 use crate::{passed, sys};
 
 /// No step waits longer.
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(80);
 
 /// Runs a program in a new terminal of 24 by 80, does the steps, and copies
 /// what it prints until its end; then tells its code, and whether it left the

@@ -355,7 +355,13 @@ impl<'a> Child<'a> {
         }
         let name = self.plan.program.arguments.strings().first();
         let name = name.map(|n| n.to_string_lossy()).unwrap_or_default();
-        Err(Failure::in_part(&name)(error))
+        // Docker tells its codes 127 and 126 by these words, in Go's spelling.
+        let words = match error.raw_os_error() {
+            Some(libc::ENOENT) => ": executable file not found",
+            Some(libc::EACCES) => ": permission denied",
+            _ => "",
+        };
+        Err(Failure::in_part(&(name.into_owned() + words))(error))
     }
 
     /// Now, because a filter may forbid it later. This process becomes the

@@ -539,7 +539,7 @@ fn life() -> Vec<Case> {
             .says("deleted=0"),
         Case::new("command-missing", "")
             .with("/process/args", json!(["nothing-of-that-name"]))
-            .says("runc-shim: run command-missing: find the program: No such file or directory (nothing-of-that-name)")
+            .says("runc-shim: run command-missing: find the program: No such file or directory (nothing-of-that-name: executable file not found)")
             .says("rc=1"),
     ]
 }
