@@ -40,8 +40,8 @@ pub fn parse(datagram: &[u8]) -> Vec<Notice> {
 pub fn store(datagram: &[u8]) -> Option<Store> {
     let text = std::str::from_utf8(datagram).ok()?;
     let says = |line| text.lines().any(|said| said == line);
-    let names = text.lines().filter_map(|line| line.strip_prefix("FDNAME="));
-    let name = names.last().filter(|name| Socket::is_name(name));
+    let mut names = text.lines().filter_map(|line| line.strip_prefix("FDNAME="));
+    let name = names.next_back().filter(|name| Socket::is_name(name));
     match (says("FDSTORE=1"), says("FDSTOREREMOVE=1")) {
         (_, true) => name.map(str::to_owned).map(Store::Remove),
         (true, false) => Some(Store::Add(name.unwrap_or(NO_NAME).to_owned())),

@@ -382,10 +382,8 @@ impl Entry {
                     self.become_ready(step);
                 }
             }
-            Notice::Written => {
-                if matches!(by, Some(ReadyBy::Fd(_))) && !self.watch.ready {
-                    self.become_ready(step);
-                }
+            Notice::Written if matches!(by, Some(ReadyBy::Fd(_))) && !self.watch.ready => {
+                self.become_ready(step);
             }
             Notice::Alive if self.watch.ready => self.alive(step.now),
             Notice::WatchdogInterval(ms) => {
