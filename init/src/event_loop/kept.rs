@@ -2,10 +2,7 @@
 //! opens for it, and the descriptors that it has left with us (`FDSTORE`,
 //! sd_notify(3)).
 
-use std::fs::File;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
 
 use hullkit_bundle::Supervision;
 use nix::sys::epoll::EpollFlags;
@@ -17,6 +14,7 @@ use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
 use crate::notify::Store;
 use crate::supervise::{EntryId, Event};
+use crate::sys::fd;
 
 /// The descriptors.
 #[derive(Debug, Default)]
@@ -86,14 +84,11 @@ impl Kept {
         }
     }
 
-    /// Whether the same file is there already: a service may leave all that it
-    /// has at each of its starts.
-    fn has(&self, fd: &OwnedFd) -> bool {
-        let Ok(new) = identity(fd) else {
-            return false;
-        };
+    /// Whether it is there already: a service may leave all that it has at each
+    /// of its starts.
+    fn has(&self, new: &OwnedFd) -> bool {
         let mut stored = self.stored.iter();
-        stored.any(|stored| identity(&stored.fd).is_ok_and(|old| old == new))
+        stored.any(|stored| fd::is_same(stored.fd.as_fd(), new.as_fd()))
     }
 
     pub(super) fn save(&self, to: &mut Writer) {
@@ -125,12 +120,6 @@ impl Kept {
             awaited: false,
         }
     }
-}
-
-/// What tells a file from others: its device and its number there.
-fn identity(fd: &OwnedFd) -> io::Result<(u64, u64)> {
-    let file = File::from(fd.try_clone()?).metadata()?;
-    Ok((file.dev(), file.ino()))
 }
 
 impl Shell {

@@ -54,3 +54,24 @@ pub fn put(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Whether both are of one open file (kcmp(2), `KCMP_FILE`): found out without
+/// a question to its filesystem, which may be a service that does not answer.
+/// False where the kernel cannot tell.
+#[must_use]
+pub fn is_same(first: BorrowedFd<'_>, second: BorrowedFd<'_>) -> bool {
+    const KCMP_FILE: libc::c_long = 0;
+    let [first, second] = [first, second].map(|fd| libc::c_long::from(fd.as_raw_fd()));
+    let ourselves = libc::c_long::from(std::process::id());
+    // SAFETY: numbers only.
+    unsafe {
+        libc::syscall(
+            libc::SYS_kcmp,
+            ourselves,
+            ourselves,
+            KCMP_FILE,
+            first,
+            second,
+        ) == 0
+    }
+}
