@@ -21,32 +21,32 @@ fn open(path: &str) -> io::Result<File> {
 }
 
 /// `LOOP_SET_FD` of `linux/loop.h`.
-const LOOP_SET_FD: u64 = 0x4c00;
+const LOOP_SET_FD: libc::Ioctl = 0x4c00;
 
 /// Makes the loop device of a file.
 pub(crate) fn attach_loop(file: &str, device: &str) -> io::Result<()> {
     let (file, device) = (open(file)?, open(device)?);
     let fd: RawFd = file.as_raw_fd();
     // SAFETY: the argument is a descriptor, which is open.
-    let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD as _, fd) };
+    let done = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, fd) };
     Ok(Errno::result(done).map(drop)?)
 }
 
 /// The size of `struct dm_ioctl` of `linux/dm-ioctl.h`.
 const HEADER: usize = 312;
-const DM_DEV_CREATE: u64 = nix::request_code_readwrite!(0xfd, 3, HEADER);
-const DM_DEV_SUSPEND: u64 = nix::request_code_readwrite!(0xfd, 6, HEADER);
-const DM_TABLE_LOAD: u64 = nix::request_code_readwrite!(0xfd, 9, HEADER);
+const DM_DEV_CREATE: libc::Ioctl = nix::request_code_readwrite!(0xfd, 3, HEADER);
+const DM_DEV_SUSPEND: libc::Ioctl = nix::request_code_readwrite!(0xfd, 6, HEADER);
+const DM_TABLE_LOAD: libc::Ioctl = nix::request_code_readwrite!(0xfd, 9, HEADER);
 
 /// Maps the whole of `device` to a new device `name`.
 pub(crate) fn map_linear(device: &str, name: &str) -> io::Result<()> {
     let control = open("/dev/mapper/control")?;
     let sectors = open(device)?.seek(SeekFrom::End(0))? / 512;
-    let ask = |request: u64, target: &[u8]| {
+    let ask = |request: libc::Ioctl, target: &[u8]| {
         let mut bytes = request_bytes(name, target);
         // SAFETY: the request reads and writes a buffer of the size that is
         // written in it.
-        let done = unsafe { libc::ioctl(control.as_raw_fd(), request as _, bytes.as_mut_ptr()) };
+        let done = unsafe { libc::ioctl(control.as_raw_fd(), request, bytes.as_mut_ptr()) };
         Errno::result(done)
     };
     // `struct dm_target_spec`, and its parameters.

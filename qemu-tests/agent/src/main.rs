@@ -19,6 +19,7 @@ mod act;
 mod block;
 mod channel;
 mod exec;
+mod hang;
 mod notice;
 mod op;
 mod orphans;
