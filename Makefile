@@ -51,7 +51,7 @@ $(STAMPS)/kernel-$(1)-$(2): | host
 	@mkdir -p $(STAMPS)
 	deb=$$$$(build/apt.sh $(2) $(CURDIR)/out/kernels --kernel $(1)) && $(HULL) kernel import --name hullkit/kernel:$(1) "$$$$deb"
 	@touch $$@
-$(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list
+$(STAMPS)/kernel-$(1)-$(2): kernel/modules/default.list $(wildcard kernel/src/*.rs)
 endef
 $(foreach arch,$(ARCHES),$(foreach series,6.12 6.1,$(eval $(call kernel,$(series),$(arch)))))
 
@@ -69,7 +69,7 @@ $(STAMPS)/package-$(1)-$(3): out/guest/$(3)/$(4)
 out/guest/$(3)/$(4): | guest-$(3) ;
 endif
 endef
-$(foreach arch,$(ARCHES),$(foreach name,dhcp sysctl getty,$(eval $(call package,$(name),services/$(name),$(arch),$(name)))))
+$(foreach arch,$(ARCHES),$(foreach name,dhcp sysctl getty logforward,$(eval $(call package,$(name),services/$(name),$(arch),$(name)))))
 $(foreach arch,$(ARCHES),$(eval $(call package,redis,examples/redis,$(arch),)))
 $(foreach arch,$(ARCHES),$(eval $(call package,efi-stub,boot/efi-stub,$(arch),)))
 
@@ -80,7 +80,7 @@ images-minimal: $(STAMPS)/kernel-6.12-$(ARCH) $(foreach n,dhcp sysctl getty,$(ST
 redis: $(ARCHES:%=$(STAMPS)/package-redis-%) ## Debian's redis-server as the image hullkit/redis
 
 .PHONY: images
-images: redis $(ARCHES:%=$(STAMPS)/package-efi-stub-%) $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$(a)) $(foreach n,dhcp sysctl getty,$(STAMPS)/package-$(n)-$(a))) ## every image that examples and tests use
+images: redis $(ARCHES:%=$(STAMPS)/package-efi-stub-%) $(foreach a,$(ARCHES),$(foreach s,6.12 6.1,$(STAMPS)/kernel-$(s)-$(a)) $(foreach n,dhcp sysctl getty logforward,$(STAMPS)/package-$(n)-$(a))) ## every image that examples and tests use
 
 # ---- the main job ------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 #
 #   build/deps.sh build|run|test
 #
-# build: a C compiler, and Rust's standard library for the other architecture
+# build: a C compiler, and what the guest's programs are compiled with
 # run:   build, and QEMU and EFI for both architectures
 # test:  run, and the real peers that the tests talk to
 #
@@ -28,20 +28,23 @@ has cargo || {
 
 need_build() {
     has gcc || packages+=(gcc libc6-dev)
-    # The other architecture's guest programs: rustup's musl target is enough;
-    # without it Debian's own compiler and library for that architecture.
     case $machine in
     x86_64) other=aarch64 debian=arm64 ;;
     aarch64) other=x86_64 debian=amd64 ;;
     *) echo "build/deps.sh: this is $machine: Hullkit builds on x86_64 and aarch64" >&2; exit 1 ;;
     esac
-    musl_target "$other" && return
-    has "${other}-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
-    # Its C library, which the compiler only recommends.
-    [ -e "/usr/$other-linux-gnu/lib/rcrt1.o" ] || packages+=("libc6-dev-$debian-cross")
-    [ -x /usr/bin/rustc ] || packages+=(rustc-web)
-    if ! ls -d /usr/lib/rustlib/$other-unknown-linux-gnu/lib/libstd-*.rlib >/dev/null 2>&1; then
-        packages+=("libstd-rust-web-dev:$debian")
+    # The guest's programs: rustup's musl targets are enough; without them
+    # Debian's compiler, its library as source, and musl.
+    musl_target "$machine" && musl_target "$other" && return
+    if ! [ -x /usr/bin/cargo ] ||
+        ! [ -e "/usr/src/rustc-$(/usr/bin/rustc --version 2>/dev/null | cut -d ' ' -f 2)/library/Cargo.lock" ]; then
+        # All at once: they must be of one version.
+        packages+=(rustc-web cargo-web rust-web-src)
+    fi
+    [ -e "/usr/lib/$machine-linux-musl/rcrt1.o" ] || packages+=(musl-dev)
+    has "$other-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
+    if ! [ -e "/usr/lib/$other-linux-musl/rcrt1.o" ]; then
+        packages+=("musl-dev:$debian")
         foreign=$debian
     fi
 }
@@ -84,6 +87,9 @@ need_test() {
     has docker-registry || packages+=(docker-registry)
     has skopeo || packages+=(skopeo)
     has openssl || packages+=(openssl)
+    # A server for logs, by TLS too.
+    has rsyslogd || packages+=(rsyslog)
+    [ -e "/usr/lib/$machine-linux-gnu/rsyslog/lmnsd_gtls.so" ] || packages+=(rsyslog-gnutls)
 }
 
 case $step in

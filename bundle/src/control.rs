@@ -69,6 +69,11 @@ pub enum Op {
         /// The signal's number.
         signal: i32,
     },
+    /// Runs a program in an entry's container. The client's standard input,
+    /// output and error come with the request's first byte (`SCM_RIGHTS`).
+    /// Answered by [`Reply::Exited`] when it has ended; it is ended when the
+    /// client goes.
+    Exec(Exec),
     /// Answered when the entry runs or has ended well, or failed to; with no
     /// name, when each service has been started once.
     Wait {
@@ -125,6 +130,27 @@ impl Op {
     }
 }
 
+/// A program to run in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The entry.
+    pub name: String,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// Whether it gets a terminal.
+    #[serde(default)]
+    pub tty: bool,
+    /// Its working directory, in place of the container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// `UID[:GID]`, in place of the container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `NAME=value`, more than the container's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "lowercase")]
@@ -139,6 +165,11 @@ pub enum Reply {
     Top {
         /// Those that run.
         entries: Vec<Usage>,
+    },
+    /// Of [`Op::Exec`].
+    Exited {
+        /// The program's exit code, or 128 and the signal; 255: it did not run.
+        code: i32,
     },
     /// Of [`Op::Version`].
     Version {
@@ -251,6 +282,22 @@ pub struct Entry {
     /// What it said of itself (`STATUS`, sd_notify(3)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+    /// The file that its log is kept in; absent: it is kept in memory only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<FileStatus>,
+}
+
+/// The file of an entry's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStatus {
+    /// Where it is, in PID 1's view.
+    pub path: String,
+    /// Why nothing comes into it; absent: all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Lines that it does not have, and will not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
 }
 
 /// Something changed.
@@ -315,6 +362,10 @@ pub struct LogLine {
     pub stream: Stream,
     /// The text, without its newline; bytes that are not UTF-8 are replaced.
     pub text: String,
+    /// Its number: it counts the lines of its container, from 0, until the
+    /// machine restarts.
+    #[serde(default)]
+    pub n: u64,
     /// Lines that were dropped just before this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,

@@ -8,6 +8,7 @@ pub mod control;
 pub mod layout;
 pub mod root;
 pub mod runtime;
+pub mod socket;
 pub mod supervision;
 
 pub use runtime::RuntimeConfig;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::socket::Socket;
+
 /// The supervision of one entry. Fields that do not apply to its section keep
 /// their defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +53,25 @@ pub struct Supervision {
     pub critical: bool,
     /// Services: they have a socket to say how they are (`sd_notify(3)`).
     pub notify: bool,
+    /// Services: the sockets that PID 1 opens for them, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sockets: Vec<Socket>,
+    /// Services with sockets: started when somebody comes.
+    pub lazy: bool,
+    /// Services: how many descriptors they may leave with PID 1.
+    pub fd_store: u32,
+    /// Where its log is kept on a disk as well; none: in memory only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogFile>,
 }
 
 impl Supervision {
+    /// Whether PID 1 keeps descriptors from one run to the next.
+    #[must_use]
+    pub fn keeps_descriptors(&self) -> bool {
+        !self.sockets.is_empty() || self.fd_store > 0
+    }
+
     /// Whether nothing differs from the default.
     #[must_use]
     pub fn is_default(&self) -> bool {
@@ -80,8 +98,31 @@ impl Default for Supervision {
             oom: Measure::Restart,
             critical: false,
             notify: false,
+            sockets: Vec::new(),
+            lazy: false,
+            fd_store: 0,
+            log: None,
         }
     }
+}
+
+/// A log on a disk: the file, and those that it was before, `PATH.1` the
+/// latest of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogFile {
+    /// The file, absolute, as PID 1 sees it; at most [`LogFile::LONGEST_PATH`]
+    /// bytes.
+    pub path: String,
+    /// A file does not grow above this, in bytes.
+    pub max_size: u64,
+    /// How many there are, from 1, with the one that is written.
+    pub max_files: u32,
+}
+
+impl LogFile {
+    /// The longest path, in bytes.
+    pub const LONGEST_PATH: usize = 512;
 }
 
 /// The default of [`Supervision::ready_timeout`].
@@ -211,12 +252,14 @@ pub struct Health {
 }
 
 /// When a service counts as ready. Written as a list of words: `["notify"]`,
-/// `["delay", "500"]`, or a [`Probe`].
+/// `["fd", "3"]`, `["delay", "500"]`, or a [`Probe`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub enum ReadyBy {
     /// When it says `READY=1` (`sd_notify(3)`).
     Notify,
+    /// When it has written a newline to this descriptor.
+    Fd(u32),
     /// After this many milliseconds.
     Delay(u64),
     /// When this goes well.
@@ -272,6 +315,10 @@ impl TryFrom<Vec<String>> for ReadyBy {
         match (words.first().map(String::as_str), number()) {
             (Some("notify"), None) if words.len() == 1 => Ok(Self::Notify),
             (Some("delay"), Some(ms)) if one => Ok(Self::Delay(ms)),
+            (Some("fd"), Some(fd)) if one => match u32::try_from(fd) {
+                Ok(fd) => Ok(Self::Fd(fd)),
+                Err(_) => Err(no_words(&words)),
+            },
             _ => Probe::try_from(words).map(Self::Probe),
         }
     }
@@ -282,6 +329,7 @@ impl From<ReadyBy> for Vec<String> {
         match by {
             ReadyBy::Notify => vec!["notify".to_owned()],
             ReadyBy::Delay(ms) => vec!["delay".to_owned(), ms.to_string()],
+            ReadyBy::Fd(fd) => vec!["fd".to_owned(), fd.to_string()],
             ReadyBy::Probe(probe) => probe.0,
         }
     }
@@ -304,6 +352,7 @@ mod tests {
         for text in [
             "notify",
             "delay 500",
+            "fd 3",
             "exec /bin/true",
             "exec sh -c x",
             "tcp 127.0.0.1:80",
@@ -318,7 +367,18 @@ mod tests {
     #[test]
     fn others_are_refused() {
         for text in [
-            "", "exec", "tcp", "tcp a b", "notify 1", "delay", "delay -1", "http a", "smtp a",
+            "",
+            "exec",
+            "tcp",
+            "tcp a b",
+            "notify 1",
+            "delay",
+            "delay -1",
+            "fd",
+            "fd -1",
+            "fd 4294967296",
+            "http a",
+            "smtp a",
         ] {
             assert!(ReadyBy::try_from(words(text)).is_err(), "{text}");
         }

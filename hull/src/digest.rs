@@ -22,6 +22,12 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// The digest itself.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// The digits alone.
     #[must_use]
     pub fn hex(&self) -> String {

@@ -164,10 +164,17 @@ pub fn to_docker_archive(
     file: &Path,
     spool: &Path,
 ) -> Result<(), Error> {
-    let tree = archive(image, name, spool)?;
+    to_tar(&archive(image, name, spool)?, file)
+}
+
+/// Writes a tree as a tar to a file, or to standard output where that is `-`.
+///
+/// # Errors
+/// It cannot be written.
+pub fn to_tar(tree: &Tree, file: &Path) -> Result<(), Error> {
     if file == Path::new("-") {
         let mut out = io::stdout().lock();
-        write_tar(&tree, &mut out).map_err(at(file))?;
+        write_tar(tree, &mut out).map_err(at(file))?;
         return out.flush().map_err(at(file));
     }
     let dir = match file.parent() {
@@ -176,7 +183,7 @@ pub fn to_docker_archive(
     };
     let new = NewFile::create(dir).map_err(at(file))?;
     let mut out = io::BufWriter::with_capacity(256 * 1024, new);
-    write_tar(&tree, &mut out).map_err(at(file))?;
+    write_tar(tree, &mut out).map_err(at(file))?;
     let new = out.into_inner().map_err(|e| at(file)(e.into_error()))?;
     new.sync().map_err(at(file))?;
     new.persist(file).map_err(at(file))

@@ -8,6 +8,7 @@
 pub mod arch;
 pub mod assemble;
 pub mod atomic;
+pub mod cache;
 pub mod cli;
 pub mod compose;
 pub mod deb;
@@ -16,6 +17,7 @@ pub mod export;
 pub mod layer;
 pub mod lock;
 pub mod output;
+pub mod parallel;
 pub mod pkg;
 pub mod reference;
 pub mod registry;

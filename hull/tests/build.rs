@@ -13,33 +13,23 @@ struct Bench(TempDir);
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self(TempDir::new().unwrap());
-        for (path, text) in [
-            ("guest/x86_64/init", "the init"),
-            ("guest/x86_64/runc-shim", "the runtime"),
-            ("guest/aarch64/init", "the other init"),
-            ("guest/aarch64/runc-shim", "the other runtime"),
-            ("web/bin/httpd", "a web server"),
-            ("web/etc/httpd.conf", "its settings"),
-            ("kernel/kernel", "the kernel"),
-            ("kernel/early.cpio", "microcode"),
-        ] {
-            bench.write(path, text);
+        Self::of(TempDir::new().unwrap(), inputs())
+    }
+
+    /// The same, each file made before the one that it is made behind else;
+    /// in `dir`, if it is there.
+    fn backwards(dir: &Path) -> Self {
+        let mut inputs = inputs();
+        inputs.reverse();
+        let there = TempDir::new_in(dir).or_else(|_| TempDir::new());
+        Self::of(there.unwrap(), inputs)
+    }
+
+    fn of(dir: TempDir, inputs: Vec<(String, Vec<u8>)>) -> Self {
+        let bench = Self(dir);
+        for (path, bytes) in inputs {
+            bench.write(&path, bytes);
         }
-        bench.write("guest/x86_64/bios-loader.o", loader_object());
-        bench.write("stub/usr/lib/systemd/boot/efi/linuxx64.efi.stub", stub());
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(3);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_cksum();
-        tar.append_data(&mut header, "lib/modules/6/virtio.ko", &b"elf"[..])
-            .unwrap();
-        bench.write("kernel/kernel.tar", tar.into_inner().unwrap());
-        bench.write("web.yml", WEB);
         bench
     }
 
@@ -89,6 +79,43 @@ impl Bench {
         assert_eq!(errors.lines().count(), 1, "{errors}");
         errors
     }
+}
+
+/// All files of a bench.
+fn inputs() -> Vec<(String, Vec<u8>)> {
+    let mut inputs: Vec<(String, Vec<u8>)> = [
+        ("guest/x86_64/init", "the init"),
+        ("guest/x86_64/runc-shim", "the runtime"),
+        ("guest/aarch64/init", "the other init"),
+        ("guest/aarch64/runc-shim", "the other runtime"),
+        ("web/bin/httpd", "a web server"),
+        ("web/etc/httpd.conf", "its settings"),
+        ("kernel/kernel", "the kernel"),
+        ("kernel/early.cpio", "microcode"),
+        ("web.yml", WEB),
+    ]
+    .map(|(path, text)| (path.to_owned(), text.into()))
+    .into();
+    inputs.push(("guest/x86_64/bios-loader.o".to_owned(), loader_object()));
+    let efi = "stub/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
+    inputs.push((efi.to_owned(), stub()));
+    // Enough to be compressed as a part of its own, in an order to be lost.
+    for n in 0..12_u8 {
+        let name = format!("web/usr/share/page{}", n * 5 % 12);
+        inputs.push((name, vec![n; 90_000]));
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(3);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_cksum();
+    tar.append_data(&mut header, "lib/modules/6/virtio.ko", &b"elf"[..])
+        .unwrap();
+    inputs.push(("kernel/kernel.tar".to_owned(), tar.into_inner().unwrap()));
+    inputs
 }
 
 const WEB: &str = "\
@@ -273,27 +300,30 @@ fn the_same_input_gives_the_same_bytes() {
     first.ok(&build_all("out"));
     let expected = contents(&first.path("out"));
 
-    // With one thread: one processor is all that it may use.
-    let mut hull = first.hull_by("taskset");
-    let output = hull
-        .args(["-c", "0"])
-        .arg(env!("CARGO_BIN_EXE_hull"))
-        .args(build_all("again"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    differ(&first.path("again"), &expected, "with one thread");
+    // With what was kept by then; alone, and by many.
+    for threads in ["1", "8"] {
+        let mut hull = first.hull();
+        let output = hull.args(build_all("again")).env("HULL_THREADS", threads);
+        succeeds(&output.output().unwrap());
+        differ(&first.path("again"), &expected, threads);
+        std::fs::remove_dir_all(first.path("again")).unwrap();
+        // And made anew.
+        first.ok(&["image", "gc"]);
+        let mut hull = first.hull();
+        let output = hull.args(build_all("again")).env("HULL_THREADS", threads);
+        succeeds(&output.output().unwrap());
+        differ(&first.path("again"), &expected, threads);
+        std::fs::remove_dir_all(first.path("again")).unwrap();
+    }
 
-    // Elsewhere, later, under another umask, with other owners and dates.
-    let second = Bench::new();
+    // Elsewhere (a tmpfs lists a folder from its newest entry to its oldest),
+    // later, under another umask, with other owners and dates.
+    let second = Bench::backwards(Path::new("/dev/shm"));
     let script = "umask 077 && exec \"$@\"";
     let mut hull = Command::new("sh");
     // A copy: the other user may not be able to reach where it was built.
-    let program = second.path("hull");
+    let programs = TempDir::new().unwrap();
+    let program = programs.path().join("hull");
     std::fs::copy(env!("CARGO_BIN_EXE_hull"), &program).unwrap();
     hull.args(["-c", script, "sh"]).arg(&program);
     hull.args(build_all("out"))
@@ -306,18 +336,39 @@ fn the_same_input_gives_the_same_bytes() {
         use std::os::unix::process::CommandExt;
         let chown = Command::new("chown")
             .args(["-R", "65534:65534"])
-            .arg(second.0.path())
+            .args([second.0.path(), programs.path()])
             .status();
         assert!(chown.unwrap().success());
         hull.uid(65534).gid(65534);
     }
-    let output = hull.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    succeeds(&hull.output().unwrap());
     differ(&second.path("out"), &expected, "as another user");
+}
+
+#[test]
+fn the_time_that_is_asked_for_is_in_the_root_filesystem() {
+    let bench = Bench::new();
+    let args = ["build", "--arch", "x86_64", "--format", "kernel+squashfs"];
+    for (dir, time) in [("a", 1_700_000_000_u32), ("b", 1_700_000_000), ("c", 0)] {
+        let mut hull = bench.hull();
+        let hull = hull.args(args).args(["--dir", dir, "web.yml"]);
+        let output = hull.env("SOURCE_DATE_EPOCH", time.to_string()).output();
+        succeeds(&output.unwrap());
+        let root = std::fs::read(bench.path(&format!("{dir}/web-squashfs.img"))).unwrap();
+        // `mkfs_time` of its superblock.
+        assert_eq!(root[8..12], time.to_le_bytes());
+    }
+    differ(
+        &bench.path("a"),
+        &contents(&bench.path("b")),
+        "the same time",
+    );
+}
+
+#[track_caller]
+fn succeeds(output: &Output) {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
 }
 
 /// The standard output of one of the formats' own tools.
@@ -463,11 +514,24 @@ fn every_compression_holds_the_same_archive() {
         assert!(output.status.success(), "{how}");
         output.stdout
     };
-    let plain = archive("none", &[]);
-    assert!(plain.starts_with(b"070701"));
-    assert!(archive("gzip", &["gzip", "-dc", "-S", ".img"]) == plain);
-    assert!(archive("zstd", &["zstd", "-dcq"]) == plain);
-    assert!(archive("lz4", &["lz4", "-dcq"]) == plain);
+    let whole = archive("none", &[]);
+    assert!(whole.starts_with(b"070701"));
+    let parts = archive("gzip", &["gzip", "-dc", "-S", ".img"]);
+    assert!(archive("zstd", &["zstd", "-dcq"]) == parts);
+    assert!(archive("lz4", &["lz4", "-dcq"]) == parts);
+    // The same files, whether they are in one archive or in several.
+    let named = |archive: &[u8]| {
+        let text = String::from_utf8_lossy(archive).into_owned();
+        let mut names: Vec<_> = text
+            .split("070701")
+            .filter_map(|entry| entry.get(104..)?.split('\0').next().map(str::to_owned))
+            .filter(|name| name != "TRAILER!!!")
+            .collect();
+        names.sort();
+        names
+    };
+    assert!(named(&whole).contains(&"containers/services/web/rootfs/bin/httpd".to_owned()));
+    assert_eq!(named(&whole), named(&parts));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use hull::arch::Arch;
 use hull::layer::{Layer, write_tar};
 use hull::source::Finder;
+use hull::spec::{self, Problems, label};
 use hull::store::Store;
 use hull::tree::Tree;
 
@@ -35,6 +36,7 @@ fn layers() {
             offset: 0,
             digest: None,
             diff_id: None,
+            cache: None,
         };
         let mut tree = Tree::new();
         let done = layer.apply(&mut tree, &std::env::temp_dir());
@@ -42,6 +44,63 @@ fn layers() {
         assert_eq!(done.is_err(), is_hostile, "{}: {done:?}", path.display());
         write_tar(&tree, &mut std::io::sink()).unwrap();
     }
+}
+
+/// Of what is wrong with a text, each is one line that begins with its file.
+fn one_line_each(problems: &Problems) {
+    for problem in &problems.0 {
+        let line = problem.to_string();
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn build_files() {
+    for path in seeds("yaml") {
+        let text = std::fs::read(&path).unwrap();
+        let source = spec::Source {
+            name: "f",
+            text: &text,
+        };
+        let sets: Vec<spec::Set> = ["kernel.cmdline=x", "services[0].env=[A=1]"]
+            .map(|set| set.parse().unwrap())
+            .into();
+        let template = |_: usize, text: &str| Ok(text.replace('@', ""));
+        for sets in [&[][..], &sets] {
+            let options = spec::Options {
+                sets,
+                template: Some(&template),
+                ..spec::Options::default()
+            };
+            match spec::parse_with(&[source], &options) {
+                Ok(spec) => {
+                    // What is printed is a build file again.
+                    let merged = spec.metadata(spec::Metadata::Yaml, &str::to_owned);
+                    let again = spec::Source {
+                        name: "f",
+                        text: merged.as_bytes(),
+                    };
+                    spec::parse(&[again]).unwrap();
+                }
+                Err(problems) => one_line_each(&problems),
+            }
+        }
+    }
+}
+
+#[test]
+fn labels() {
+    let mut good = 0;
+    for path in seeds("label") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let moby = label::moby("l", &text);
+        let ours = label::hullkit("l", &text);
+        good += usize::from(moby.is_ok()) + usize::from(ours.is_ok());
+        for problems in [moby.err(), ours.err()].iter().flatten() {
+            one_line_each(problems);
+        }
+    }
+    assert!(good > 1);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod rules {
     mod linuxkit;
+    mod logged;
     mod ours;
     mod refused;
     mod scene;

@@ -16,6 +16,7 @@ pub mod disks;
 pub mod error;
 mod escape;
 pub mod event_loop;
+pub mod hand_over;
 pub mod hullctl;
 pub mod klog;
 pub mod last_resort;

@@ -1,7 +1,8 @@
 //! One static binary, several programs by the name it is called by: `/init` is
 //! PID 1, `hullctl` the control client, `hullkit-log` the log process,
 //! `hullkit-uevent` the one that loads modules for new devices, `hullkit-probe`
-//! the one that looks into a service, `hullkit-console` the emergency console,
+//! the one that looks into a service, `hullkit-hand-over` the one that gives it
+//! descriptors, `hullkit-console` the emergency console,
 //! `modprobe` (or
 //! `/init` as the kernel calls it) the one that loads a module by name.
 
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hullkit_init::modules::modprobe;
-use hullkit_init::{console, event_loop, hullctl, log, pid1, probe, ready, uevent};
+use hullkit_init::{console, event_loop, hand_over, hullctl, log, pid1, probe, ready, uevent};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         log::NAME => log::main(),
         uevent::NAME => uevent::main(args.get(1..).unwrap_or_default()),
         probe::NAME => probe::main(args.get(1..).unwrap_or_default()),
+        hand_over::NAME => hand_over::main(args.get(1..).unwrap_or_default()),
         ready::NAME => ready::main(args.get(1..).unwrap_or_default()),
         console::NAME => console::main(args.get(1..).unwrap_or_default()),
         modprobe::NAME => modprobe::main(args.get(1..).unwrap_or_default()),

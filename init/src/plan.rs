@@ -192,6 +192,7 @@ pub fn cgroup_folder(name: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use hullkit_bundle::supervision::OnFailure;
+    use proptest::prelude::*;
 
     /// An image root with these bundles: section, name, config, runtime.
     fn root(bundles: &[(Section, &str, &str, Option<&str>)]) -> tempfile::TempDir {
@@ -257,6 +258,52 @@ mod tests {
             "{}",
             error(3)
         );
+    }
+
+    /// A bundle as the builder writes it.
+    const CONFIG: &str = include_str!("plan/config.json");
+    const RUNTIME: &str = include_str!("plan/runtime.json");
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A byte of a bundle's files is another one, or the file is cut off
+        /// there: it is an entry all the same, and so are the others.
+        #[test]
+        fn a_damaged_bundle_is_an_entry(
+            which: bool,
+            at: prop::sample::Index,
+            change in prop::option::of(1u8..),
+        ) {
+            let mut files = [CONFIG.as_bytes().to_vec(), RUNTIME.as_bytes().to_vec()];
+            let file = &mut files[usize::from(which)];
+            let at = at.index(file.len());
+            match change {
+                Some(bits) => file[at] ^= bits,
+                None => file.truncate(at),
+            }
+            let root = root(&[(Section::Services, "sound", CONFIG, Some(RUNTIME))]);
+            let dir = Section::Services.dir(root.path()).join("web");
+            fs::create_dir(&dir).unwrap();
+            for (name, content) in [layout::CONFIG_JSON, layout::RUNTIME_JSON].iter().zip(&files) {
+                fs::write(dir.join(name), content).unwrap();
+            }
+            let plan = load(root.path());
+            prop_assert!(plan.problems.is_empty());
+            prop_assert_eq!(plan.entries.len(), 2);
+            prop_assert!(plan.entries[0].bundle.is_ok());
+            match &plan.entries[1].bundle {
+                Ok(bundle) => {
+                    let above = Path::new(layout::CGROUP);
+                    prop_assert!(bundle.cgroup.starts_with(above) && bundle.cgroup != above);
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    prop_assert!(error.contains("/web/"), "{}", error);
+                    prop_assert!(!error.contains('\n'), "{}", error);
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Unpacking of modules and kernel images.
+//! Packing of modules, and unpacking of modules and kernel images.
 
 use std::io::{self, Read};
 
@@ -9,6 +9,45 @@ pub(crate) const MAX_UNPACKED: u64 = 256 << 20;
 const MAX_XZ_KIB: u32 = 128 << 10;
 /// What a zstd decoder may take, as the logarithm of its window in bytes.
 const MAX_ZSTD_WINDOW_LOG: u32 = 27;
+
+/// The level at which a module is packed: once, at import. Beyond it little is
+/// gained, and much more memory used.
+const ZSTD_LEVEL: i32 = 19;
+
+/// How an image's modules are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ModuleCompression {
+    /// Each as Zstandard: an initramfs holds them in a quarter of the memory,
+    /// and what is never loaded is never unpacked.
+    #[default]
+    Zstd,
+    /// As they are.
+    None,
+}
+
+impl ModuleCompression {
+    /// What follows `.ko` in a module's file name.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Zstd => ".zst",
+            Self::None => "",
+        }
+    }
+
+    /// The bytes of the file of `module`.
+    pub(crate) fn pack(self, module: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::None => Ok(module),
+            Self::Zstd => {
+                let mut packer = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+                // It tells whoever unpacks it how much memory that takes.
+                packer.include_contentsize(true)?;
+                packer.compress(&module)
+            }
+        }
+    }
+}
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,22 +4,29 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use crate::Error;
 use crate::graph::{Graph, Module};
+use crate::{Error, ModuleCompression};
 
 /// `modules.dep`: `PATH: DEPENDENCIES…`, all of them, the last one to be loaded
-/// first.
+/// first; the paths are those of the files, compressed or not.
 ///
 /// # Errors
 /// A dependency is missing or goes in a circle.
-pub fn dep(graph: &Graph, chosen: &BTreeSet<usize>) -> Result<String, Error> {
+pub fn dep(
+    graph: &Graph,
+    chosen: &BTreeSet<usize>,
+    compression: ModuleCompression,
+) -> Result<String, Error> {
+    let ending = compression.ending();
     let mut text = String::new();
     for &index in chosen {
         text.push_str(&graph.modules()[index].path);
+        text.push_str(ending);
         text.push(':');
         for needed in graph.load_order(index)?.into_iter().rev() {
             text.push(' ');
             text.push_str(&graph.modules()[needed].path);
+            text.push_str(ending);
         }
         text.push('\n');
     }
@@ -149,7 +156,7 @@ mod tests {
         );
         let chosen = BTreeSet::from([0, 1, 2, 3, 4]);
         assert_eq!(
-            dep(&graph, &chosen).unwrap(),
+            dep(&graph, &chosen, ModuleCompression::None).unwrap(),
             "kernel/net-x.ko: kernel/lib_a.ko kernel/lib-b.ko\n\
              kernel/lib_a.ko: kernel/lib-b.ko\n\
              kernel/lib-b.ko:\nkernel/tun.ko:\nkernel/half.ko:\n"

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use crate::{Btf, Error, Machine, Selection, Signatures};
+use crate::compression::Compression;
+use crate::{Btf, Error, Machine, ModuleCompression, Selection, Signatures};
 
 /// What is to become of a package's modules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Options {
     /// Whether they keep their types. They do in any case where they stay
     /// signed: the signature is over all of the module.
     pub btf: Btf,
+    /// How each of them is stored.
+    pub compression: ModuleCompression,
 }
 
 /// A kernel, ready to become an image.
@@ -57,7 +60,7 @@ impl Kernel {
     pub fn modules(&self) -> usize {
         self.files
             .iter()
-            .filter(|file| file.path.ends_with(".ko"))
+            .filter(|file| Compression::of_module(&file.path).is_some())
             .count()
     }
 

@@ -10,7 +10,7 @@
 //! 2. [`Selection`] says which modules are wanted ([`select`]); what they need
 //!    comes along ([`graph`]).
 //! 3. [`PackageFiles::into_kernel`] unpacks the modules, cuts off what
-//!    [`Options`] say is not needed, makes the indexes that `modprobe` and Hullkit's init
+//!    [`Options`] say is not needed, packs them again, makes the indexes that `modprobe` and Hullkit's init
 //!    read ([`index`]), and gives a [`Kernel`].
 
 pub mod btf;
@@ -27,6 +27,7 @@ pub mod select;
 pub mod signature;
 
 pub use btf::Btf;
+pub use compression::ModuleCompression;
 pub use error::Error;
 pub use image::Machine;
 pub use kernel::{File, Kernel, Options};

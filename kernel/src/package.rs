@@ -211,7 +211,7 @@ impl PackageFiles {
             ("modules.builtin".to_owned(), self.builtin.into_bytes()),
             (
                 "modules.dep".to_owned(),
-                index::dep(&graph, &chosen)?.into_bytes(),
+                index::dep(&graph, &chosen, options.compression)?.into_bytes(),
             ),
             (
                 "modules.devname".to_owned(),
@@ -268,7 +268,7 @@ impl PackageFiles {
         Graph::new(modules, self.builtin.lines())
     }
 
-    /// The chosen modules, unpacked. They are unpacked a second time here: to
+    /// The files of the chosen modules. They are unpacked a second time here: to
     /// keep all of them from the first time would take 100 MB.
     fn chosen_modules(
         &mut self,
@@ -282,14 +282,18 @@ impl PackageFiles {
         // Each is let go as soon as it is unpacked: with all modules, both
         // forms together would take 200 MB.
         let contents = in_parallel(packed, |module| {
-            trim(module.unpack()?, options).map_err(|reason| Error::Module {
-                path: module.path,
+            let refused = |reason: String| Error::Module {
+                path: module.path.clone(),
                 reason,
-            })
+            };
+            let trimmed = trim(module.unpack()?, options).map_err(refused)?;
+            let packed = options.compression.pack(trimmed);
+            packed.map_err(|e| refused(format!("it cannot be compressed: {e}")))
         })?;
+        let ending = options.compression.ending();
         let paths = chosen
             .iter()
-            .map(|&index| graph.modules()[index].path.clone());
+            .map(|&index| format!("{}{ending}", graph.modules()[index].path));
         Ok(paths.zip(contents).collect())
     }
 }

@@ -155,15 +155,14 @@ pub fn services_yaml(count: usize, readonly: bool) -> String {
     );
     for n in 1..count {
         yaml += &format!(
-            "  - name: s{n:02}\n    image: @PROBE\n    readonly: {readonly}\n    \
-             command: [\"/bin/probe\", \"act\", \"term=wait\"]\n"
+            "  - name: s{n:02}\n    image: @SERVICE\n    readonly: {readonly}\n    \
+             command: [\"/bin/service\"]\n"
         );
     }
     yaml += &format!(
-        "  - name: s{count:02}\n    image: @PROBE\n    readonly: {readonly}\n    pid: host\n    \
+        "  - name: s{count:02}\n    image: @SERVICE\n    readonly: {readonly}\n    pid: host\n    \
          binds: [\"/dev/kmsg:/dev/kmsg\"]\n    devices: [{{path: all, type: c}}]\n    \
-         capabilities: [CAP_KILL]\n    command: [\"/bin/probe\", \"act\", \"sleep=2000\", \
-         \"kmsg=/proc/meminfo\", \"kmsg=/proc/1/status\", \"kill=1:12\", \"term=wait\"]\n"
+         capabilities: [CAP_KILL]\n    command: [\"/bin/service\", \"last\"]\n"
     );
     yaml
 }

@@ -211,7 +211,8 @@ fn hull_build_as(
 /// Puts in what a case's YAML leaves open: `@PROBE`, the image of the agent
 /// and the probes; `@KERNEL`, the kernel's tag; `@CONSOLE`, the console's
 /// argument; `@OUT`, the folder of what was built; `@ZEROSN`, the same image as
-/// `@PROBE` with N MiB of zeros in it. The YAML `@EXAMPLE NAME` is
+/// `@PROBE` with N MiB of zeros in it; `@SERVICE`, the image of the benchmark's
+/// services. The YAML `@EXAMPLE NAME` is
 /// that file of the examples, as it stands.
 fn fill_in(target: Target, yaml: &str) -> Result<String> {
     if let Some(name) = yaml.strip_prefix("@EXAMPLE ") {
@@ -232,6 +233,10 @@ fn fill_in(target: Target, yaml: &str) -> Result<String> {
         let image = format!("dir:{}", image.display());
         yaml = yaml.replace(&format!("@ZEROS{size}"), &image);
     }
+    if yaml.contains("@SERVICE") {
+        let image = service_image(target.arch)?;
+        yaml = yaml.replace("@SERVICE", &format!("dir:{}", image.display()));
+    }
     Ok(yaml
         .replace("@PROBE", &format!("dir:{}", probe.display()))
         .replace("@KERNEL", target.kernel)
@@ -251,6 +256,20 @@ fn probe_image(arch: Arch) -> Result<PathBuf> {
         make_probe_image(arch, &dir).with_context(|| format!("make {}", dir.display()))?;
         made.push(arch);
     }
+    Ok(dir)
+}
+
+/// The folder of the benchmark's image: one program, and where to mount.
+fn service_image(arch: Arch) -> Result<PathBuf> {
+    let dir = places::out()
+        .join("qemu-tests/images")
+        .join(format!("service-{arch}"));
+    for folder in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
+        fs::create_dir_all(dir.join(folder))?;
+    }
+    let program = places::program(arch, "bench-service");
+    fs::copy(&program, dir.join("bin/service"))
+        .with_context(|| format!("copy {} (make build makes it)", program.display()))?;
     Ok(dir)
 }
 

@@ -18,6 +18,7 @@ pub mod bench;
 pub mod case;
 pub mod console;
 pub mod cpio;
+pub mod disk;
 pub mod event;
 pub mod guest;
 pub mod image;

@@ -36,19 +36,38 @@ pub fn run(cases: &'static [&'static [Case]]) -> Conclusion {
     }
     let trials = EVERYWHERE
         .iter()
-        .flat_map(|target| trials(*target, &cases))
+        .flat_map(|target| trials(*target, &cases, &arguments))
         .collect();
     libtest_mimic::run(&arguments, trials)
 }
 
-fn trials(target: Target, cases: &[&'static Case]) -> Vec<Trial> {
+/// Whether the command line asks for this case.
+fn is_wanted(arguments: &Arguments, target: Target, case: &Case) -> bool {
+    let name = trial_name(target, case);
+    let fits = |text: &String| match arguments.exact {
+        true => name == *text,
+        false => name.contains(text.as_str()),
+    };
+    arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
+}
+
+fn trial_name(target: Target, case: &Case) -> String {
+    format!("{}::{}", target.name(), case.name)
+}
+
+fn trials(target: Target, cases: &[&'static Case], arguments: &Arguments) -> Vec<Trial> {
     let (sharing, alone): (Vec<&Case>, Vec<&Case>) = cases
         .iter()
         .filter(|case| case.targets.contains(&target))
         .partition(|case| matches!(case.boot, Boot::Shared));
     let shared = Arc::new(Shared {
         target,
-        parts: sharing.iter().map(|case| (case.name, case.yaml)).collect(),
+        // What is filtered out need not run beside the others.
+        parts: sharing
+            .iter()
+            .filter(|case| is_wanted(arguments, target, case))
+            .map(|case| (case.name, case.yaml))
+            .collect(),
         guest: OnceLock::new(),
         failed: AtomicBool::new(false),
     });
@@ -72,7 +91,7 @@ fn trial(
     case: &'static Case,
     run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    Trial::test(format!("{}::{}", target.name(), case.name), run)
+    Trial::test(trial_name(target, case), run)
 }
 
 /// The guest that the shared cases of a target have in common.
@@ -124,7 +143,7 @@ impl Drop for Shared {
 }
 
 fn run_alone(target: Target, case: &Case, machine: &Machine) -> Result<(), Failed> {
-    let name = format!("{}::{}", target.name(), case.name);
+    let name = trial_name(target, case);
     let dir = fresh_dir(&name).map_err(|e| format!("{e:#}"))?;
     let boot = || {
         let image = Image::build(target, &dir, machine, &[(case.name, case.yaml)])?;

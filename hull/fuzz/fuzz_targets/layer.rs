@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use hull::layer::{Layer, write_tar};
-use hull::output::cpio::write_initrd;
+use hull::output::cpio;
 use hull::tree::{Tree, path};
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         len: bytes.len() as u64,
         digest: None,
         diff_id: None,
+        cache: None,
     };
     let mut tree = Tree::new();
     if layer.apply(&mut tree, &std::env::temp_dir()).is_err() {
@@ -30,5 +31,5 @@ fuzz_target!(|bytes: &[u8]| {
     }
     // Only a name that is no text (of an extended attribute) may be refused.
     let _ = write_tar(&tree, &mut std::io::sink());
-    let _ = write_initrd(&tree, 64, &mut std::io::sink());
+    let _ = cpio::write_tree(&tree, &mut std::io::sink());
 });

@@ -1,11 +1,9 @@
 //! The images that a YAML names: each found once, and unpacked once.
 
 use std::collections::HashMap;
-use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::Error;
+use crate::parallel;
 use crate::source::{self, Finder, Image};
 use crate::spec::{Located, Spec};
 use crate::tree::Tree;
@@ -33,7 +31,7 @@ impl Images {
                 found.push((named, image));
             }
         }
-        let trees = in_parallel(&found, |(named, image)| {
+        let trees = parallel::map(&found, |(named, image)| {
             image.tree(finder.spool).map_err(|source| at(named, source))
         });
         let mut images = HashMap::new();
@@ -79,38 +77,6 @@ pub(crate) fn references(spec: &Spec) -> impl Iterator<Item = &Located<String>> 
         .chain(&spec.init)
         .chain(spec.entries().map(|entry| &entry.image))
         .chain(volumes)
-}
-
-/// Calls `work` on each of `items`, on as many threads as there are processors;
-/// the results have the items' order.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut done = Vec::new();
-        loop {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(n) else {
-                return done;
-            };
-            done.push((n, work(item)));
-        }
-    };
-    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items.len()))
-            .map(|_| scope.spawn(worker))
-            .collect();
-        let mut results = worker();
-        for other in others {
-            match other.join() {
-                Ok(more) => results.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        results
-    });
-    results.sort_by_key(|(n, _)| *n);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Whether an `init` image is LinuxKit's own: its init, runc or containerd,

@@ -82,5 +82,6 @@ fn as_layer(
         len: tar.len(),
         digest: None,
         diff_id: None,
+        cache: None,
     })
 }

@@ -2,6 +2,7 @@
 //! kernel, its command line.
 
 mod bundle;
+pub mod decompress;
 mod files;
 pub(crate) mod guest;
 mod images;

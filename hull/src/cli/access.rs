@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::ArgAction;
 use clap::builder::FalseyValueParser;
 
+use super::files::is_url;
 use super::{Global, validate};
 use crate::lock::Lock;
 use crate::registry::{Client, Mirror, Options, Progress};
@@ -129,7 +130,7 @@ impl Pulling {
     pub(super) fn lock_path(&self, files: &[PathBuf]) -> Result<PathBuf> {
         match (&self.lock_file, files.first()) {
             (Some(path), _) => Ok(path.clone()),
-            (None, Some(file)) if file != Path::new("-") => Ok(Lock::beside(file)),
+            (None, Some(file)) if file != Path::new("-") && !is_url(file) => Ok(Lock::beside(file)),
             (None, _) => bail!("--lock-file FILE is wanted: there is no file to lie beside"),
         }
     }

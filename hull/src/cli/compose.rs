@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use hullkit_bundle::RuntimeConfig;
+use hullkit_bundle::{RuntimeConfig, Supervision};
 use oci_spec::image::Config as ImageConfig;
 use serde::{Deserialize, Serialize};
 
 use super::access::Pulling;
-use super::{Global, say, validate};
+use super::files::{self, Editing};
+use super::{Global, found, say, validate};
 use crate::arch::Arch;
 use crate::compose::{self, Composed, oci};
 use crate::source::Finder;
@@ -30,12 +31,15 @@ pub struct Args {
     #[arg(long, default_value_t = Arch::host())]
     arch: Arch,
     #[command(flatten)]
-    pulling: Pulling,
-    /// A YAML file; - is standard input
+    editing: Editing,
+    /// A YAML file or its URL; - is standard input
     #[arg(required_unless_present = "from_case", value_name = "FILE.yml")]
     file: Option<PathBuf>,
     /// One entry, by its name or as SECTION/NAME [default: all]
     entry: Option<String>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.
@@ -64,15 +68,15 @@ struct Printed<'a> {
 
 fn from_file(global: &Global, file: &Path, args: &Args) -> Result<String> {
     let files = [file.to_owned()];
-    let spec = validate::load(&files, args.security)?;
+    let remote = args.pulling.remote(global, &files)?;
+    let spec = files::load(&files, &args.editing, args.security, &remote)?;
     let store = Store::at(global.store.as_deref())?;
     let spool = std::env::temp_dir();
-    let remote = args.pulling.remote(global, &files)?;
     let finder = Finder {
         remote: Some(&remote),
         ..Finder::local(&store, args.arch, &spool)
     };
-    let image = |entry: &Entry| anyhow::Ok(compose::Image::from(&finder.find(&entry.image.value)?));
+    let image = |entry: &Entry| anyhow::Ok(compose::Image::from(&found(&finder, &entry.image)?));
     if let Some(wanted) = &args.entry {
         let entry = find(&spec, wanted)?;
         let composed = compose::entry(&spec, args.arch, entry, &image(entry)?)?;
@@ -144,7 +148,11 @@ fn from_case(path: &Path, args: &Args) -> Result<String> {
         Ok(composed) => Outcome {
             error: None,
             config: Some(composed.config),
-            runtime: Some(composed.runtime),
+            // LinuxKit's part of it, which is what there is to compare.
+            runtime: Some(RuntimeConfig {
+                supervision: Supervision::default(),
+                ..composed.runtime
+            }),
         },
         Err(problems) => Outcome {
             error: Some(problems.to_string()),

@@ -235,20 +235,22 @@ fn gc(store: &Store, args: &Gc) -> Result<ExitCode> {
 }
 
 fn import(store: &Store, args: &Import) -> Result<()> {
+    bring(store, args.arch, &args.name, &args.from)
+}
+
+/// Brings what `from` names into the store, as `name`.
+pub(super) fn bring(store: &Store, arch: Option<Arch>, name: &Reference, from: &str) -> Result<()> {
     let spool = std::env::temp_dir();
-    let find = |arch| {
-        let store = &store;
-        Finder::local(store, arch, &spool).find(&args.from)
-    };
-    let from: Source = args.from.parse()?;
-    let images = match (args.arch, &from) {
+    let find = |arch| Finder::local(store, arch, &spool).find(from);
+    let from: Source = from.parse()?;
+    let images = match (arch, &from) {
         (Some(arch), _) => vec![(arch, find(arch)?)],
         (None, Source::Dir(_)) => vec![(Arch::host(), find(Arch::host())?)],
         (None, _) => all(find)?,
     };
     for (arch, image) in images {
-        let digest = store.import(&args.name, arch, &image)?;
-        told(&args.name, arch, digest)?;
+        let digest = store.import(name, arch, &image)?;
+        told(name, arch, digest)?;
     }
     Ok(())
 }

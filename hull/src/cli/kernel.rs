@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
-use hullkit_kernel::{Btf, Kernel, Machine, Options, PackageFiles, Selection, Signatures};
+use hullkit_kernel::{
+    Btf, Kernel, Machine, ModuleCompression, Options, PackageFiles, Selection, Signatures,
+};
 use oci_spec::image::{Config, ConfigBuilder};
 
 use super::{Global, say};
@@ -46,6 +48,9 @@ pub struct Import {
     /// What becomes of the modules' types and tables for tracing [default: as the signatures]
     #[arg(long, value_enum)]
     module_btf: Option<KeepOrStrip>,
+    /// How each module is stored
+    #[arg(long, value_enum, default_value_t = Packing::Zstd)]
+    module_compression: Packing,
     /// Refuse a package of any other architecture
     #[arg(long)]
     arch: Option<Arch>,
@@ -61,6 +66,15 @@ pub enum KeepOrStrip {
     Keep,
     /// Cut off: modules load faster; without a signature they taint the kernel
     Strip,
+}
+
+/// How a module is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Packing {
+    /// As NAME.ko.zst: a quarter of the memory where the root is in RAM
+    Zstd,
+    /// As NAME.ko, which every other program reads as well
+    None,
 }
 
 /// Carries it out.
@@ -129,6 +143,10 @@ fn options(args: &Import) -> Result<Options> {
         modules: selection(&args.modules)?,
         signatures,
         btf,
+        compression: match args.module_compression {
+            Packing::Zstd => ModuleCompression::Zstd,
+            Packing::None => ModuleCompression::None,
+        },
     })
 }
 

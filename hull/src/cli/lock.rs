@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::access::Pulling;
-use super::{Global, say, validate};
+use super::files::{self, Editing};
+use super::{Global, say};
 use crate::arch::Arch;
 use crate::assemble::references;
 use crate::lock::Lock;
@@ -22,10 +23,13 @@ pub struct Args {
     #[arg(long, value_delimiter = ',')]
     arch: Vec<Arch>,
     #[command(flatten)]
-    pulling: Pulling,
+    editing: Editing,
     /// YAML files, as for build
     #[arg(required = true, value_name = "FILE.yml")]
     files: Vec<PathBuf>,
+    // Last, because its heading holds for all that follow.
+    #[command(flatten)]
+    pulling: Pulling,
 }
 
 /// Carries it out.
@@ -34,9 +38,9 @@ pub struct Args {
 /// An image is neither in the store nor in a registry, or the lock file cannot
 /// be written; it is as it was then.
 pub fn run(global: &Global, args: &Args) -> Result<ExitCode> {
-    let spec = validate::load(&args.files, None)?;
-    let store = Store::at(global.store.as_deref())?;
     let remote = args.pulling.remote(global, &args.files)?;
+    let spec = files::load(&args.files, &args.editing, None, &remote)?;
+    let store = Store::at(global.store.as_deref())?;
     let mut lock = Lock::new(args.pulling.lock_path(&args.files)?);
     for named in references(&spec) {
         let Source::Name(name) = named.value.parse()? else {

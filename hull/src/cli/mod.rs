@@ -8,12 +8,19 @@ use anyhow::{Context, Result};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
+use crate::source::{Finder, Image};
+use crate::spec::Located;
+
 pub mod access;
 pub mod build;
+pub mod cache;
 pub mod compose;
+pub mod explain;
+pub mod files;
 pub mod image;
 pub mod kernel;
 pub mod lock;
+pub mod metadata;
 pub mod pkg;
 pub mod run;
 pub mod validate;
@@ -34,7 +41,14 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// The local image store [default: $XDG_CACHE_HOME/hull or ~/.cache/hull]
-    #[arg(long, global = true, value_name = "DIR", env = "HULL_STORE", value_parser = maybe_empty())]
+    #[arg(
+        long,
+        alias = "cache",
+        global = true,
+        value_name = "DIR",
+        env = "HULL_STORE",
+        value_parser = maybe_empty()
+    )]
     pub store: Option<PathBuf>,
     /// No progress bars
     #[arg(long, short, global = true)]
@@ -53,6 +67,11 @@ pub enum Command {
     Build(build::Args),
     /// Prints what an entry's container becomes
     Compose(compose::Args),
+    /// LinuxKit's words for `hull image`
+    #[command(subcommand)]
+    Cache(cache::Command),
+    /// Tells what a key of the YAML is for
+    Explain(explain::Args),
     /// Keeps the images of the local store
     #[command(subcommand)]
     Image(image::Command),
@@ -61,11 +80,16 @@ pub enum Command {
     /// Makes kernel images
     #[command(subcommand)]
     Kernel(kernel::Command),
+    /// Makes a CD with metadata for a machine
+    #[command(subcommand)]
+    Metadata(metadata::Command),
     /// Makes images from package folders
     #[command(subcommand)]
     Pkg(pkg::Command),
     /// Boots a built image in QEMU
     Run(run::Args),
+    /// Prints a JSON Schema of the YAML, for editors
+    Schema,
     /// Checks YAML without building
     Validate(validate::Args),
 }
@@ -79,13 +103,23 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match command {
         Command::Build(args) => build::run(&global, &args),
         Command::Compose(args) => compose::run(&global, &args),
+        Command::Cache(command) => cache::run(&global, command),
+        Command::Explain(args) => explain::run(&args),
         Command::Image(command) => image::run(&global, &command),
         Command::Lock(args) => lock::run(&global, &args),
         Command::Kernel(command) => kernel::run(&global, &command),
+        Command::Metadata(command) => metadata::run(&command),
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Run(args) => run::run(&global, &args),
+        Command::Schema => explain::print_schema(),
         Command::Validate(args) => validate::run(&global, &args),
     }
+}
+
+/// The image that a file names; or why not, with the line that names it.
+fn found(finder: &Finder<'_>, named: &Located<String>) -> Result<Image> {
+    let image = finder.find(&named.value);
+    image.with_context(|| named.place.to_string())
 }
 
 /// A line of output. Who closes the pipe early has read enough.

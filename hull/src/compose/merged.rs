@@ -7,7 +7,7 @@ use hullkit_bundle::runtime::BindNs;
 use hullkit_bundle::supervision::Backoff;
 use hullkit_bundle::{RuntimeConfig, Supervision};
 
-use super::{Image, watched};
+use super::{Image, logged, watched};
 use crate::spec::{
     BackoffFields, BindNsFields, Container, Entry, Runtime, Security, Spec, Supervise, signal,
 };
@@ -67,8 +67,13 @@ fn joined<T>(label: Option<Vec<T>>, added: Option<Vec<T>>) -> Option<Vec<T>> {
     }
 }
 
-/// Whether the YAML replaces what a label says in `field`.
+/// Whether the YAML, or nobody's use of it, replaces what a label says in
+/// `field`.
 pub(super) fn replaces(yaml: &Container, field: &str) -> bool {
+    // A label's `….add` means nothing to LinuxKit, nor to us.
+    if field.starts_with("capabilities.add") || field.starts_with("binds.add") {
+        return true;
+    }
     let top = field.split(['[', '.']).next().unwrap_or_default();
     match top {
         "additionalGids" => yaml.additional_gids.is_some(),
@@ -173,6 +178,7 @@ pub(super) fn supervision(
             .stop_timeout
             .or(l.stop_timeout)
             .unwrap_or(default.stop_timeout),
+        log: logged::file(spec, entry, l.log.as_ref())?,
         ..default
     };
     match entry.section {
@@ -186,7 +192,8 @@ pub(super) fn supervision(
                 .flatten()
                 .map(|n| n.value.clone())
                 .collect();
-            watched::lay_over(&mut supervision, y, l, image.healthcheck.as_ref())?;
+            let healthcheck = image.healthcheck.as_ref();
+            watched::lay_over(&mut supervision, y, l, healthcheck, &entry.name)?;
         }
         Section::Onboot | Section::Onshutdown => {
             supervision.timeout = y.timeout.or(l.timeout).unwrap_or(0);

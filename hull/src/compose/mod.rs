@@ -5,6 +5,7 @@ mod confine;
 mod foresee;
 mod healthcheck;
 mod linux;
+mod logged;
 mod merged;
 mod mounts;
 pub mod oci;
@@ -115,6 +116,11 @@ pub fn all<E: From<Problems>, I: Into<Image>>(
     }
     if problems.is_empty() {
         problems = order(spec, &composed);
+        let all = spec.entries().zip(&composed);
+        problems.extend(watched::doubled(
+            all.map(|(entry, composed)| (entry, &composed.runtime.supervision)),
+        ));
+        problems.extend(logged::clashes(spec, &composed));
     }
     if problems.is_empty() {
         Ok(composed)
@@ -258,7 +264,7 @@ impl Scene<'_> {
             .collect();
         // LinuxKit looks for volumes in the YAML only.
         if !lenient {
-            let volumes = check::volumes_known(&moby.fields, self.spec);
+            let volumes = check::volumes_known(&moby.fields, self.spec, check::ReadOnly::Meant);
             wrong.extend(
                 volumes
                     .into_iter()

@@ -1,15 +1,18 @@
 //! What PID 1 watches of a service, and what the service is given for it: the
 //! YAML's word, the label's, the image's.
 
+use std::collections::BTreeMap;
+
 use hullkit_bundle::Supervision;
 use hullkit_bundle::layout;
+use hullkit_bundle::socket::{Address, Socket};
 use hullkit_bundle::supervision::{
     Health, Measure, Probe, READY_TIMEOUT, ReadyBy, Restart, StartLimit,
 };
 
 use super::healthcheck::Healthcheck;
 use super::oci::Mount;
-use crate::spec::{HealthFields, Supervise};
+use crate::spec::{Entry, HealthFields, Problem, SocketFields, Supervise};
 
 /// Docker's own defaults.
 const INTERVAL: u64 = 30_000;
@@ -30,6 +33,7 @@ pub(super) fn lay_over(
     yaml: &Supervise,
     label: &Supervise,
     image: Option<&Healthcheck>,
+    name: &str,
 ) -> Result<(), (&'static str, String)> {
     let (y, l) = (yaml, label);
     let ready = y.ready.as_ref().or(l.ready.as_ref());
@@ -51,8 +55,85 @@ pub(super) fn lay_over(
         _ => StartLimit::default(),
     };
     supervision.start_limit = limit.unwrap_or(without);
-    supervision.notify = supervision.ready == Some(ReadyBy::Notify) || supervision.watchdog > 0;
+    let (sockets, store) = (y.sockets.as_ref(), y.fd_store.or(l.fd_store));
+    let sockets = sockets.or(l.sockets.as_ref()).into_iter().flatten();
+    supervision.sockets = sockets.map(|fields| socket(fields, name)).collect();
+    supervision.lazy = y.lazy.or(l.lazy).unwrap_or(false);
+    supervision.fd_store = store.unwrap_or(0);
+    supervision.notify = supervision.ready == Some(ReadyBy::Notify)
+        || supervision.watchdog > 0
+        || supervision.fd_store > 0;
+    check_descriptors(supervision)
+}
+
+/// How many connections may wait: as systemd has it.
+const BACKLOG: u32 = 4096;
+/// The same of a path's permissions.
+const MODE: u32 = 0o666;
+
+fn socket(fields: &SocketFields, service: &str) -> Socket {
+    let path = matches!(fields.address, Address::Path(_));
+    let fields = fields.clone();
+    Socket {
+        stream: fields.stream,
+        name: fields.name.unwrap_or_else(|| service.to_owned()),
+        backlog: match fields.stream {
+            true => fields.backlog.unwrap_or(BACKLOG),
+            false => 0,
+        },
+        mode: match path {
+            true => fields.mode.unwrap_or(MODE),
+            false => 0,
+        },
+        owner: fields.owner.unwrap_or((0, 0)),
+        address: fields.address,
+    }
+}
+
+/// Whether what is said of descriptors fits together.
+fn check_descriptors(supervision: &Supervision) -> Result<(), (&'static str, String)> {
+    let sockets = &supervision.sockets;
+    if supervision.lazy && sockets.is_empty() {
+        let message = "true without sockets, allowed: with sockets, one of which wakes it";
+        return Err(("lazy", message.to_owned()));
+    }
+    let kept = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+    let first = kept.saturating_add(supervision.fd_store).saturating_add(3);
+    if let Some(ReadyBy::Fd(fd)) = supervision.ready
+        && fd < first
+    {
+        let message = format!(
+            "found {fd}, allowed: {first} to 255, as those of sockets and fdStore begin at 3"
+        );
+        return Err(("ready.fd", message));
+    }
     Ok(())
+}
+
+/// Whether two services want the same place; a line for each that does.
+pub(super) fn doubled<'a>(
+    services: impl Iterator<Item = (&'a Entry, &'a Supervision)>,
+) -> Vec<Problem> {
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (entry, supervision) in services {
+        for socket in &supervision.sockets {
+            let kind = if socket.stream { "stream" } else { "datagram" };
+            let place = match &socket.address {
+                Address::Ip(_) => format!("{kind} {}", socket.address),
+                Address::Path(path) => path.clone(),
+            };
+            if let Some(other) = taken.get(&place) {
+                problems.push(Problem {
+                    place: entry.place.clone(),
+                    field: format!("services.{}.sockets", entry.name),
+                    message: format!("{place} is the service {other}'s too, allowed: once"),
+                });
+            }
+            taken.insert(place, &entry.name);
+        }
+    }
+    problems
 }
 
 fn health(

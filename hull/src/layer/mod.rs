@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use oci_spec::image::MediaType;
 
+use crate::cache::Cache;
 use crate::digest::Digest;
+use crate::parallel;
 use crate::tree::{self, Content, PathError};
 
 pub use write::write_tar;
@@ -34,6 +36,8 @@ pub struct Layer {
     pub digest: Option<Digest>,
     /// What the uncompressed tar must hash to, where that is known.
     pub diff_id: Option<Digest>,
+    /// Where it is kept unpacked, if its `diff_id` is known.
+    pub cache: Option<Cache>,
 }
 
 /// What is wrong with a layer.
@@ -95,7 +99,21 @@ impl Layer {
     /// The layer is broken, hostile, or not the one that its image names;
     /// `tree` is then of no use any more.
     pub fn apply(&self, tree: &mut tree::Tree, spool: &Path) -> Result<(), Error> {
-        read::apply(self, tree, spool)
+        read::apply(self, &read::plain(self, spool)?, tree, spool)
+    }
+
+    /// The tree of `layers`, the lowest first: they are unpacked at the same
+    /// time, and put on each other in their order.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_all(layers: &[Self], spool: &Path) -> Result<tree::Tree, Error> {
+        let mut tree = tree::Tree::new();
+        let plain = parallel::map(layers, |layer| read::plain(layer, spool));
+        for (layer, plain) in layers.iter().zip(plain) {
+            read::apply(layer, &plain?, &mut tree, spool)?;
+        }
+        Ok(tree)
     }
 
     /// The layer as a plain tar: a part of its own file, or unpacked into a
@@ -104,8 +122,8 @@ impl Layer {
     /// # Errors
     /// It cannot be read, or is not the one that its image names.
     pub fn unpacked(&self, spool: &Path) -> Result<Content, Error> {
-        let read::Plain { file, offset, len } = read::plain(self, spool)?;
-        Ok(Content::Range { file, offset, len })
+        let plain = read::plain(self, spool)?;
+        Ok(plain.content())
     }
 }
 

@@ -12,6 +12,7 @@ use tar::EntryType;
 use super::sparse::Sparse;
 use super::spool::Spool;
 use super::{Error, Layer};
+use crate::cache;
 use crate::digest::{Digest, Hashing};
 use crate::tree::path::{self, components, join, show, split};
 use crate::tree::{Content, Device, Kind, Meta, Node, Tree, Xattrs};
@@ -45,9 +46,14 @@ enum Item {
     Opaque,
 }
 
-pub(super) fn apply(layer: &Layer, tree: &mut Tree, spool: &Path) -> Result<(), Error> {
-    let tar = plain(layer, spool)?;
-    let items = entries(layer, &tar, spool)?;
+/// Puts `layer`, whose bytes are `tar`, on top of `tree`.
+pub(super) fn apply(
+    layer: &Layer,
+    tar: &Plain,
+    tree: &mut Tree,
+    spool: &Path,
+) -> Result<(), Error> {
+    let items = entries(layer, tar, spool)?;
     let place = |source| Error::Place {
         layer: layer.name.clone(),
         source,
@@ -81,60 +87,127 @@ pub(super) struct Plain {
     pub(super) len: u64,
 }
 
+impl Plain {
+    pub(super) fn content(&self) -> Content {
+        Content::Range {
+            file: Arc::clone(&self.file),
+            offset: self.offset,
+            len: self.len,
+        }
+    }
+}
+
 /// Checks the layer's digests and unpacks it where it is compressed.
 pub(super) fn plain(layer: &Layer, spool: &Path) -> Result<Plain, Error> {
     let read = |source| Error::Read {
         layer: layer.name.clone(),
         source,
     };
-    let check = |expected: Option<Digest>, found: Digest| match expected {
+    let mut magic = [0; 4];
+    let seen = read_up_to(&mut raw(layer), &mut magic).map_err(read)?;
+    match Compression::of(&magic[..seen]) {
+        Compression::None => in_place(layer),
+        packed => match cached(layer)? {
+            Some(plain) => Ok(plain),
+            None => unpack(layer, &packed, spool),
+        },
+    }
+}
+
+/// The layer's bytes as they lie on disk.
+fn raw(layer: &Layer) -> Part<'_> {
+    Part {
+        file: &layer.file,
+        start: layer.offset,
+        at: 0,
+        len: layer.len,
+        budget: None,
+    }
+}
+
+fn check(layer: &Layer, expected: Option<Digest>, found: Digest) -> Result<(), Error> {
+    match expected {
         Some(expected) if expected != found => Err(Error::Digest {
             layer: layer.name.clone(),
             expected,
             found,
         }),
         _ => Ok(()),
-    };
-    let raw = || Part {
-        file: &layer.file,
-        start: layer.offset,
-        at: 0,
-        len: layer.len,
-        budget: None,
-    };
-    let mut magic = [0; 4];
-    let seen = read_up_to(&mut raw(), &mut magic).map_err(read)?;
-    let compression = Compression::of(&magic[..seen]);
-    if let Compression::None = compression {
-        // The tar itself: its bytes have to hash to both.
-        if layer.digest.is_some() || layer.diff_id.is_some() {
-            let mut all = Hashing::new(io::sink());
-            io::copy(&mut raw(), &mut all).map_err(read)?;
-            let (found, ..) = all.finish();
-            check(layer.digest, found)?;
-            check(layer.diff_id, found)?;
-        }
-        return Ok(Plain {
-            file: Arc::clone(&layer.file),
-            offset: layer.offset,
-            len: layer.len,
-        });
     }
-    let mut packed = Hashing::new(BufReader::with_capacity(128 * 1024, raw()));
+}
+
+/// A layer that is a tar itself: its bytes have to hash to both digests.
+fn in_place(layer: &Layer) -> Result<Plain, Error> {
+    if layer.digest.is_some() || layer.diff_id.is_some() {
+        let mut all = Hashing::new(io::sink());
+        io::copy(&mut raw(layer), &mut all).map_err(|source| Error::Read {
+            layer: layer.name.clone(),
+            source,
+        })?;
+        let (found, ..) = all.finish();
+        check(layer, layer.digest, found)?;
+        check(layer, layer.diff_id, found)?;
+    }
+    Ok(Plain {
+        file: Arc::clone(&layer.file),
+        offset: layer.offset,
+        len: layer.len,
+    })
+}
+
+/// The layer as it was unpacked before.
+fn cached(layer: &Layer) -> Result<Option<Plain>, Error> {
+    let (Some(cache), Some(diff_id)) = (&layer.cache, layer.diff_id) else {
+        return Ok(None);
+    };
+    let Some(Content::Range { file, offset, len }) = cache.get(cache::Kind::Layer, diff_id) else {
+        return Ok(None);
+    };
+    if layer.digest.is_some() {
+        let mut packed = Hashing::new(io::sink());
+        io::copy(&mut raw(layer), &mut packed).map_err(|source| Error::Read {
+            layer: layer.name.clone(),
+            source,
+        })?;
+        check(layer, layer.digest, packed.finish().0)?;
+    }
+    Ok(Some(Plain { file, offset, len }))
+}
+
+fn unpack(layer: &Layer, compression: &Compression, spool: &Path) -> Result<Plain, Error> {
+    let read = |source| Error::Read {
+        layer: layer.name.clone(),
+        source,
+    };
+    let mut packed = Hashing::new(BufReader::with_capacity(128 * 1024, raw(layer)));
     let limit = layer.len.saturating_mul(MAX_RATIO).max(ALWAYS_TAKEN);
-    let mut unpacked = Hashing::new(Spool::new(spool, limit).map_err(read)?);
+    let entry = match (&layer.cache, layer.diff_id) {
+        (Some(cache), Some(diff_id)) => cache.begin(cache::Kind::Layer, diff_id).ok(),
+        _ => None,
+    };
+    let file = match &entry {
+        Some(entry) => entry.file().try_clone(),
+        None => tempfile::tempfile_in(spool),
+    };
+    let mut unpacked = Hashing::new(Spool::of(file.map_err(read)?, limit));
     compression
         .unpack(&mut packed, &mut unpacked)
         .map_err(read)?;
     // What a decoder leaves unread behind its last frame counts too.
     io::copy(&mut packed, &mut io::sink()).map_err(read)?;
     if layer.digest.is_some() {
-        check(layer.digest, packed.finish().0)?;
+        check(layer, layer.digest, packed.finish().0)?;
     }
     let (diff_id, len, file) = unpacked.finish();
-    check(layer.diff_id, diff_id)?;
+    check(layer, layer.diff_id, diff_id)?;
+    let file = file.finish().map_err(read)?;
+    if let Some(entry) = entry {
+        entry.finish(len).map_err(read)?;
+        // One too many in the cache is not worth an error.
+        let _ = layer.cache.as_ref().map(|c| c.trim(cache::Kind::Layer));
+    }
     Ok(Plain {
-        file: Arc::new(file.finish().map_err(read)?),
+        file: Arc::new(file),
         offset: 0,
         len,
     })

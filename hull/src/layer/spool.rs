@@ -22,12 +22,13 @@ struct Holes {
 impl Spool {
     /// A new file in `dir` that takes at most `limit` bytes.
     pub(super) fn new(dir: &Path, limit: u64) -> io::Result<Self> {
-        let holes = Holes {
-            file: tempfile::tempfile_in(dir)?,
-            at: 0,
-            limit,
-        };
-        Ok(Self(BufWriter::with_capacity(4 * PIECE, holes)))
+        Ok(Self::of(tempfile::tempfile_in(dir)?, limit))
+    }
+
+    /// An empty file that takes at most `limit` bytes.
+    pub(super) fn of(file: File, limit: u64) -> Self {
+        let holes = Holes { file, at: 0, limit };
+        Self(BufWriter::with_capacity(4 * PIECE, holes))
     }
 
     /// Goes on at `at`, which is not before what is written.

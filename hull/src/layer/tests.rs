@@ -70,6 +70,7 @@ fn layer(bytes: &[u8]) -> Layer {
         len: bytes.len() as u64,
         digest: None,
         diff_id: None,
+        cache: None,
     }
 }
 
@@ -190,6 +191,57 @@ fn compressed_layers_are_told_by_their_first_bytes() {
         layer.apply(&mut tree, &std::env::temp_dir()).unwrap();
         assert_eq!(text(&tree, "a").unwrap(), "text");
     }
+}
+
+#[test]
+fn a_layer_is_unpacked_once_and_what_is_kept_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = tar(&[file("a", "text")]);
+    let kept = dir
+        .path()
+        .join("cache/layers")
+        .join(Digest::of(&plain).hex());
+    let of = |bytes: &[u8]| Layer {
+        diff_id: Some(Digest::of(&plain)),
+        cache: Some(Cache::below(dir.path())),
+        ..layer(bytes)
+    };
+    let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
+    let applied = |layer: &Layer| {
+        let tree = Layer::apply_all(std::slice::from_ref(layer), dir.path())?;
+        Ok::<_, Error>(text(&tree, "a").unwrap())
+    };
+    assert_eq!(applied(&of(&zstd)).unwrap(), "text");
+    assert_eq!(std::fs::read(&kept).unwrap(), plain);
+
+    // What cannot be unpacked any more is still had.
+    let damaged = of(&zstd[..zstd.len() - 9]);
+    assert_eq!(applied(&damaged).unwrap(), "text");
+    // But not where somebody wants to know that it is as it was sent.
+    let digest = Some(Digest::of(&zstd));
+    let untrusted = Layer {
+        digest,
+        ..damaged.clone()
+    };
+    assert!(matches!(applied(&untrusted), Err(Error::Digest { .. })));
+
+    // A broken entry is not used, and made again.
+    let mut bytes = plain.clone();
+    bytes[512] ^= 1;
+    std::fs::write(&kept, &bytes).unwrap();
+    assert!(applied(&damaged).is_err());
+    assert!(!kept.exists());
+    assert_eq!(applied(&of(&zstd)).unwrap(), "text");
+    assert_eq!(std::fs::read(&kept).unwrap(), plain);
+
+    // Another layer than it says is not kept.
+    let other = Some(Digest::of(b"another"));
+    let wrong = Layer {
+        diff_id: other,
+        ..of(&zstd)
+    };
+    assert!(matches!(applied(&wrong), Err(Error::Digest { .. })));
+    assert_eq!(kept.parent().unwrap().read_dir().unwrap().count(), 1);
 }
 
 #[test]

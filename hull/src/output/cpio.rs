@@ -1,12 +1,10 @@
-//! A tree as a cpio archive in the form that the kernel unpacks: `newc`.
+//! Archives in the form that the kernel unpacks: `newc`.
 //!
 //! Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
-
-use hullkit_bundle::layout;
 
 use crate::tree::path::show;
 use crate::tree::{Device, Kind, Leaf, Meta, Node, Tree};
@@ -23,39 +21,52 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 /// The archive's length is a multiple of this, so that another can follow.
 const BLOCK: u64 = 512;
 
-/// Writes `tree` as an initrd: between two files that tell `/init` whether all
-/// of it fitted into memory, the first of which says that `mebibytes` are
-/// needed; `/init` is the first of the rest, to be there to say so.
-///
-/// Inode numbers count from 1 in the order of the archive, so that the same
-/// tree gives the same bytes. Extended attributes have no place in this format.
+/// What an entry of an archive is; a folder without what is in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item<'a> {
+    Dir(&'a Meta),
+    Leaf(&'a Arc<Leaf>),
+}
+
+impl<'a> From<&'a Node> for Item<'a> {
+    fn from(node: &'a Node) -> Self {
+        match node {
+            Node::Dir(dir) => Self::Dir(&dir.meta),
+            Node::Leaf(leaf) => Self::Leaf(leaf),
+        }
+    }
+}
+
+/// An entry: its path, and what it is.
+pub(super) type Entry<'a> = (Vec<u8>, Item<'a>);
+
+/// Writes all that is in `tree` as one archive.
 ///
 /// # Errors
 /// A file is too large for the format or cannot be read (the error names it),
 /// or `out` fails.
-pub fn write_initrd(tree: &Tree, mebibytes: u64, out: &mut dyn Write) -> io::Result<()> {
-    let mut cpio = Cpio::new(tree, out);
-    cpio.dir(b".", &tree.root.meta)?;
-    let text = format!("{mebibytes}\n");
-    cpio.small_file(layout::INITRD_BEGIN, text.as_bytes())?;
-    let first = inside(layout::INIT);
-    let is_first = |path: &[u8], node: &Node| path == first && node.as_dir().is_none();
-    let init = tree.get(first).filter(|node| is_first(first, node));
-    if let Some(node) = init {
-        cpio.node(first, node)?;
-    }
-    for (path, node) in tree.walk() {
-        if !is_first(&path, node) {
-            cpio.node(&path, node)?;
-        }
-    }
-    cpio.small_file(layout::INITRD_END, b"")?;
-    cpio.end()
+pub fn write_tree(tree: &Tree, out: &mut dyn Write) -> io::Result<()> {
+    let entries: Vec<Entry<'_>> = tree
+        .walk()
+        .map(|(path, node)| (path, Item::from(node)))
+        .collect();
+    write(&entries, out)
 }
 
-/// An absolute path as the archive has it.
-fn inside(path: &str) -> &[u8] {
-    path.trim_start_matches('/').as_bytes()
+/// Writes `entries` as one archive.
+///
+/// Inode numbers count from 1 in the order of the archive, so that the same
+/// entries give the same bytes. Extended attributes have no place in this
+/// format.
+///
+/// # Errors
+/// As [`write_tree`].
+pub(super) fn write(entries: &[Entry<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let mut cpio = Cpio::new(entries, out);
+    for (path, item) in entries {
+        cpio.entry(path, *item)?;
+    }
+    cpio.end()
 }
 
 /// The names of a file that has several.
@@ -66,10 +77,10 @@ struct Links {
     inode: Option<u32>,
 }
 
-fn count_links(tree: &Tree) -> HashMap<*const Leaf, Links> {
+fn count_links(entries: &[Entry<'_>]) -> HashMap<*const Leaf, Links> {
     let mut links = HashMap::new();
-    for (_, node) in tree.walk() {
-        if let Node::Leaf(leaf) = node
+    for (_, item) in entries {
+        if let Item::Leaf(leaf) = item
             && leaf.as_file().is_some()
             && Arc::strong_count(leaf) > 1
         {
@@ -102,32 +113,20 @@ struct Header<'a> {
 }
 
 impl<'a> Cpio<'a> {
-    fn new(tree: &Tree, out: &'a mut dyn Write) -> Self {
+    fn new(entries: &[Entry<'_>], out: &'a mut dyn Write) -> Self {
         Self {
             out: Counted { out, written: 0 },
-            links: count_links(tree),
+            links: count_links(entries),
             next_inode: 1,
         }
     }
 
-    fn node(&mut self, path: &[u8], node: &Node) -> io::Result<()> {
-        let written = match node {
-            Node::Dir(dir) => self.dir(path, &dir.meta),
-            Node::Leaf(leaf) => self.leaf(path, leaf),
+    fn entry(&mut self, path: &[u8], item: Item<'_>) -> io::Result<()> {
+        let written = match item {
+            Item::Dir(meta) => self.dir(path, meta),
+            Item::Leaf(leaf) => self.leaf(path, leaf),
         };
         written.map_err(|e| io::Error::other(format!("{}: {e}", show(path))))
-    }
-
-    fn small_file(&mut self, path: &str, text: &[u8]) -> io::Result<()> {
-        let meta = Meta::root(0o400);
-        let inode = self.inode();
-        let header = Header {
-            size: u32::try_from(text.len()).map_err(|_| too_large())?,
-            ..Header::new(inode, S_IFREG, &meta)
-        };
-        self.header(inside(path), &header)?;
-        self.out.write_all(text)?;
-        self.out.pad(4)
     }
 
     fn inode(&mut self) -> u32 {

@@ -25,7 +25,7 @@ pub(super) fn write(kit: &Kit<'_>, file: &File, firmware: Firmware) -> Result<u6
     let (bios, efi) = (firmware.has_bios(), firmware.has_efi());
     let uki = if efi { Some(kit.uki()?) } else { None };
     let kernel = kit.kernel()?;
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         kit.arch,
         bios,
         uki,
@@ -33,6 +33,8 @@ pub(super) fn write(kit: &Kit<'_>, file: &File, firmware: Firmware) -> Result<u6
         root.written.end,
     )
     .map_err(Error::Parts)?;
+    // What is asked for beyond what is needed stays free.
+    plan.size = plan.size.max(kit.disk_size.next_multiple_of(ALIGN));
     let put = || -> io::Result<()> {
         file.set_len(plan.size)?;
         let mut boot_code = Vec::new();

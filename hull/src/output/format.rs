@@ -173,6 +173,21 @@ impl Format {
         self.row().map_or(&[], |row| row.endings)
     }
 
+    /// Whether something in it starts the kernel.
+    #[must_use]
+    pub fn starts_kernel(self) -> bool {
+        !matches!(
+            self,
+            Self::KernelInitrd
+                | Self::TarKernelInitrd
+                | Self::KernelSquashfs
+                | Self::KernelErofs
+                | Self::KernelIso
+                | Self::Tar
+                | Self::Docker
+        )
+    }
+
     /// What starts it, where it is a disk for `arch`.
     pub(super) fn disk(self, arch: Arch) -> Option<Firmware> {
         match self {

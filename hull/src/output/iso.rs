@@ -80,6 +80,21 @@ pub(super) fn write(kit: &Kit<'_>, file: &File, kind: Kind) -> Result<Option<Con
     Ok(starter.filter(|_| kind == Kind::RootOnly))
 }
 
+/// Writes a CD with one file and nothing that boots into `file`, which is
+/// empty.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_data(file: &File, name: &'static str, content: &Content) -> io::Result<()> {
+    let mut volume = Volume {
+        file,
+        end: DATA,
+        files: Vec::new(),
+    };
+    volume.add(name, content)?;
+    volume.finish(None)
+}
+
 /// What the firmware loads from the CD.
 #[derive(Clone, Copy, Debug)]
 struct BootImage {

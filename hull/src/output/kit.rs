@@ -10,10 +10,11 @@ use hullkit_bundle::root::RootFile;
 
 use super::rootfs::Written;
 use super::uki::{self, Layout, Parts, stub_path};
-use super::{Compression, Error, Target, compress, cpio, erofs, memory, squashfs, starter};
+use super::{Compression, Error, Target, erofs, initrd, memory, squashfs, starter};
 use crate::arch::Arch;
 use crate::assemble::System;
 use crate::atomic::NewFile;
+use crate::cache::Cache;
 use crate::tree::{Content, Node, Tree};
 
 /// The parts of one build.
@@ -23,6 +24,9 @@ pub(super) struct Kit<'a> {
     pub(super) compression: Compression,
     stub: Option<&'a Tree>,
     time: u32,
+    /// The least size of disks, in bytes.
+    pub(super) disk_size: u64,
+    cache: Option<&'a Cache>,
     /// For files without names; where the results go, too.
     dir: &'a Path,
     initrd: OnceCell<Initrd>,
@@ -61,6 +65,8 @@ impl<'a> Kit<'a> {
             compression: target.compression,
             stub: target.stub,
             time: target.time,
+            disk_size: target.disk_size,
+            cache: target.cache,
             dir: target.dir,
             initrd: OnceCell::new(),
             squashfs: OnceCell::new(),
@@ -141,14 +147,18 @@ impl<'a> Kit<'a> {
     fn make_initrd(&self, tree: &Tree) -> Result<Initrd, Error> {
         let spool = self.spool()?;
         let mebibytes = memory::least(tree, self.kernel()?, self.compression);
+        let options = initrd::Options {
+            compression: self.compression,
+            mebibytes,
+            cache: self.cache,
+            spool: self.dir,
+        };
         let written = (|| -> io::Result<u64> {
             let mut out = BufWriter::with_capacity(256 * 1024, &spool);
             if let Some(ucode) = &self.system.ucode {
                 ucode.copy_to(&mut out)?;
             }
-            compress::compressed(self.compression, &mut out, |out| {
-                cpio::write_initrd(tree, mebibytes, out)
-            })?;
+            initrd::write(tree, &options, &mut out)?;
             out.flush()?;
             drop(out);
             (&spool).stream_position()

@@ -10,7 +10,8 @@ pub mod erofs;
 mod fat;
 mod format;
 mod gpt;
-mod iso;
+pub mod initrd;
+pub mod iso;
 mod kit;
 mod memory;
 mod region;
@@ -30,6 +31,7 @@ pub use format::{Firmware, Format, UnknownFormat};
 use crate::arch::Arch;
 use crate::assemble::System;
 use crate::atomic::NewFile;
+use crate::cache::Cache;
 use crate::layer::write_tar;
 use crate::tree::{Content, Meta, Node, Tree};
 use kit::{Kit, Root};
@@ -106,6 +108,10 @@ pub struct Target<'a> {
     /// When root filesystems are said to have been made, in seconds since the
     /// epoch.
     pub time: u32,
+    /// Disks are at least so large, in bytes.
+    pub disk_size: u64,
+    /// What was compressed before.
+    pub cache: Option<&'a Cache>,
 }
 
 impl Target<'_> {

@@ -180,6 +180,38 @@ impl Client {
         }))
     }
 
+    /// What lies at a URL (`http:` or `https:`), at most 4 MiB, within the time
+    /// that a small answer may take. Redirects are followed as everywhere.
+    ///
+    /// # Errors
+    /// It is no such URL, nobody answers, or not as should be.
+    pub fn fetch(&self, url: &str) -> Result<Vec<u8>, Error> {
+        let bad = |why: &str| Error::Url {
+            // What stands before the @ may be a password.
+            url: match url.rsplit_once('@') {
+                Some((_, behind)) => format!("…@{behind}"),
+                None => url.to_owned(),
+            },
+            why: why.to_owned(),
+        };
+        let uri: Uri = url.parse().map_err(|_| bad("that is no URL"))?;
+        if origin(&uri).is_none() {
+            return Err(bad("allowed: http:// and https://, without a user's name"));
+        }
+        let host = uri.authority().map_or("", |a| a.as_str()).to_owned();
+        let request = Request::get(uri, "fetching YAML");
+        let answer = self.small(&host, &request);
+        let (_, bytes) = answer.map_err(|e| match e {
+            Error::Answer { status, .. } => bad(&format!("the answer is HTTP status {status}")),
+            Error::Redirect { to, why, .. } => bad(&format!("redirected to {to}: {why}")),
+            Error::Unreachable { why, .. }
+            | Error::Hangs { why, .. }
+            | Error::Protocol { why, .. } => bad(&why),
+            other => other,
+        })?;
+        Ok(bytes)
+    }
+
     /// A small answer, with repeats: its headers and its bytes.
     pub(super) fn small(
         &self,

@@ -141,6 +141,14 @@ pub enum Error {
     /// The policy does not take it.
     #[error(transparent)]
     Policy(#[from] signature::Error),
+    /// A file could not be had from its URL.
+    #[error("{url}: {why}")]
+    Url {
+        /// The URL, without a password.
+        url: String,
+        /// Why.
+        why: String,
+    },
     /// What the registry sent is no image.
     #[error("{what}: {source}")]
     Image {

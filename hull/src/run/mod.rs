@@ -416,9 +416,12 @@ impl QemuCommand {
             );
         }
         let firmware = matches!(self.boot, Boot::Firmware { .. });
+        // The firmware boots the first disk, and looks at no other; but for a
+        // CD that boots and a disk of its own beside it.
+        let first = self.drives.first();
+        let boots_disk = firmware && first.is_some_and(|d| d.readonly || self.cd.is_none());
         for (n, drive) in self.drives.iter().enumerate() {
-            // The firmware boots the first disk, and looks at no other.
-            let order = if firmware && n == 0 {
+            let order = if boots_disk && n == 0 {
                 ",bootindex=0"
             } else {
                 ""
@@ -431,7 +434,11 @@ impl QemuCommand {
                 OsString::from("if=none,id=cd0,media=cdrom,format=raw,readonly=on,file=");
             drive.push(comma_safe(iso));
             args.option("-drive", drive);
-            let order = if firmware { ",bootindex=0" } else { "" };
+            let order = match (firmware, boots_disk) {
+                (true, false) => ",bootindex=0",
+                (true, true) => ",bootindex=1",
+                (false, _) => "",
+            };
             let drive = match self.arch {
                 Arch::X86_64 => "ide-cd",
                 Arch::Aarch64 => {

@@ -64,6 +64,7 @@ fn members(name: &str, path: &Path, spool: &Path) -> Result<Tree, Error> {
         offset: 0,
         digest: None,
         diff_id: None,
+        cache: None,
     };
     let mut members = Tree::new();
     archive
@@ -131,6 +132,7 @@ fn layer(members: &Tree, path: &Path, member: &str, diff_id: &str) -> Result<Lay
         len: *len,
         digest: None,
         diff_id: Some(diff_id),
+        cache: None,
     })
 }
 

@@ -64,16 +64,10 @@ impl Image {
         match &self.rootfs {
             Rootfs::Tree(tree) => Ok(tree.clone()),
             Rootfs::Layers(layers) => {
-                let mut tree = Tree::new();
-                for layer in layers {
-                    layer
-                        .apply(&mut tree, spool)
-                        .map_err(|source| Error::Layer {
-                            image: self.name.clone(),
-                            source: Box::new(source),
-                        })?;
-                }
-                Ok(tree)
+                Layer::apply_all(layers, spool).map_err(|source| Error::Layer {
+                    image: self.name.clone(),
+                    source: Box::new(source),
+                })
             }
         }
     }

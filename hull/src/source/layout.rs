@@ -14,6 +14,7 @@ use oci_spec::image::{
 use super::image::{Image, Manifest, Rootfs};
 use super::{Error, check_arch};
 use crate::arch::Arch;
+use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::layer::Layer;
 
@@ -153,11 +154,7 @@ impl Layout {
         let file = open(&path).map_err(read)?;
         let len = file.metadata().map_err(read)?.len();
         if len != descriptor.size() {
-            return Err(Error::Size {
-                path,
-                expected: descriptor.size(),
-                found: len,
-            });
+            return Err(wrong_size(&path, descriptor, len));
         }
         let diff_id = diff_id.parse::<Digest>().map_err(|e| Error::Unsupported {
             what: path.display().to_string(),
@@ -172,6 +169,7 @@ impl Layout {
             len,
             digest: (!self.trusted).then_some(digest),
             diff_id: (!known).then_some(diff_id),
+            cache: self.trusted.then(|| Cache::below(&self.dir)),
         })
     }
 
@@ -192,11 +190,7 @@ impl Layout {
             });
         }
         if bytes.len() as u64 != descriptor.size() {
-            return Err(Error::Size {
-                path,
-                expected: descriptor.size(),
-                found: bytes.len() as u64,
-            });
+            return Err(wrong_size(&path, descriptor, bytes.len() as u64));
         }
         Ok((bytes, path))
     }
@@ -231,14 +225,22 @@ pub fn to_oci(digest: Digest) -> oci_spec::image::Digest {
     digest.into()
 }
 
+/// A blob is not as long as its descriptor says.
+fn wrong_size(path: &Path, descriptor: &Descriptor, found: u64) -> Error {
+    Error::Unsupported {
+        what: path.display().to_string(),
+        why: format!("{found} bytes long, not {}", descriptor.size()),
+    }
+}
+
 /// Parses JSON that was found at `path`.
 ///
 /// # Errors
 /// It is not what it should be.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8], path: &Path) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(|source| Error::Json {
+    serde_json::from_slice(bytes).map_err(|e| Error::Read {
         path: path.to_owned(),
-        source,
+        source: e.into(),
     })
 }
 

@@ -2,6 +2,7 @@
 //! `oci:DIR[:TAG]`, `docker-archive:FILE` or `dir:DIR`.
 
 mod archive;
+pub mod archived;
 pub mod image;
 pub mod layout;
 mod remote;
@@ -96,21 +97,21 @@ pub enum Error {
         /// The one that was asked for, in OCI's words.
         wanted: &'static str,
     },
-    /// A file cannot be read.
+    /// What an image outside the store consists of is missing or broken.
+    #[error("image {name:?}: {source}")]
+    In {
+        /// As it was asked for.
+        name: String,
+        /// What is wrong.
+        source: Box<Self>,
+    },
+    /// A file cannot be read, or is not the JSON that it should be.
     #[error("{path}: {source}")]
     Read {
         /// Which.
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// A file is not the JSON that it should be.
-    #[error("{path}: {source}")]
-    Json {
-        /// Which.
-        path: PathBuf,
-        /// What, and where in the file.
-        source: serde_json::Error,
     },
     /// A blob's bytes are not those that it is named for.
     #[error("{path}: the content has the digest {found}, not {expected}")]
@@ -121,16 +122,6 @@ pub enum Error {
         expected: Digest,
         /// As it is.
         found: Digest,
-    },
-    /// A blob is not as long as its descriptor says.
-    #[error("{path}: {found} bytes long, not {expected}")]
-    Size {
-        /// The blob.
-        path: PathBuf,
-        /// In bytes.
-        expected: u64,
-        /// In bytes.
-        found: u64,
     },
     /// Well formed, but not something that we can use.
     #[error("{what}: {why}")]
@@ -260,7 +251,25 @@ impl<'a> Finder<'a> {
     /// # Errors
     /// It is not there, broken, or for another architecture.
     pub fn find(&self, text: &str) -> Result<Image, Error> {
-        match text.parse()? {
+        let place = match text.parse()? {
+            Source::Name(reference) => return self.named(text, &reference),
+            place => place,
+        };
+        self.at_place(text, place).map_err(|error| match error {
+            // These know no more than a path.
+            Error::Read { .. }
+            | Error::Digest { .. }
+            | Error::Scan(_)
+            | Error::Unsupported { .. } => Error::In {
+                name: text.to_owned(),
+                source: Box::new(error),
+            },
+            other => other,
+        })
+    }
+
+    fn at_place(&self, text: &str, place: Source) -> Result<Image, Error> {
+        match place {
             Source::Name(reference) => self.named(text, &reference),
             Source::Oci { dir, tag } => {
                 self.admit_place("oci", &dir)?;

@@ -41,6 +41,7 @@ pub(super) fn finish(draft: Draft) -> Result<Spec, Vec<Problem>> {
         files: Vec::new(),
         volumes: draft.volumes,
         security,
+        log: draft.log,
         warnings: draft.warnings,
         ..Spec::default()
     };
@@ -49,7 +50,9 @@ pub(super) fn finish(draft: Draft) -> Result<Spec, Vec<Problem>> {
     let ids = spec.ids();
     for entry in spec.entries() {
         problems.extend(ids_known(&entry.container, &ids));
-        problems.extend(volumes_known(&entry.container, &spec));
+        let own = entry.supervise.security.or(spec.security);
+        let rule = ReadOnly::of(own.unwrap_or_default());
+        problems.extend(volumes_known(&entry.container, &spec, rule));
     }
     let orders: Vec<Order<'_>> = spec.services.iter().map(order_of).collect();
     problems.extend(order(&orders));
@@ -121,9 +124,44 @@ fn ids_known(container: &Container, ids: &BTreeMap<String, u32>) -> Vec<Problem>
         .collect()
 }
 
+/// When a volume counts as bound for reading only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadOnly {
+    /// `ro` is among the options, and `rw` is not.
+    Meant,
+    /// As LinuxKit finds out: a bind's options are `ro` alone; of a mount's
+    /// options `ro` and `rw` the first one counts.
+    LinuxKit,
+}
+
+impl ReadOnly {
+    /// What counts for an entry with this security.
+    pub(crate) fn of(security: Security) -> Self {
+        match security {
+            Security::LinuxKit => Self::LinuxKit,
+            Security::Default | Security::Strict => Self::Meant,
+        }
+    }
+
+    fn holds(self, field: &str, options: &[String]) -> bool {
+        let has = |word: &str| options.iter().any(|o| o == word);
+        match (self, field) {
+            (Self::Meant, _) => has("ro") && !has("rw"),
+            (Self::LinuxKit, "binds") => options.len() == 1 && has("ro"),
+            (Self::LinuxKit, _) => {
+                options
+                    .iter()
+                    .find(|o| *o == "ro" || *o == "rw")
+                    .map(String::as_str)
+                    == Some("ro")
+            }
+        }
+    }
+}
+
 /// Binds and bind mounts of volumes: the volume is there, and one that is
 /// read-only is not bound for writing.
-pub(crate) fn volumes_known(container: &Container, spec: &Spec) -> Vec<Problem> {
+pub(crate) fn volumes_known(container: &Container, spec: &Spec, rule: ReadOnly) -> Vec<Problem> {
     let binds = container.binds.iter().flatten();
     let binds =
         binds
@@ -154,7 +192,7 @@ pub(crate) fn volumes_known(container: &Container, spec: &Spec) -> Vec<Problem> 
                     listed(&names)
                 }
             ),
-            Some(volume) if volume.readonly && !is_readonly(options) => format!(
+            Some(volume) if volume.readonly && !rule.holds(field, options) => format!(
                 "the volume \"{source}\" is read-only ({}), allowed: the option ro",
                 volume.place
             ),
@@ -167,10 +205,6 @@ pub(crate) fn volumes_known(container: &Container, spec: &Spec) -> Vec<Problem> 
         });
     }
     problems
-}
-
-fn is_readonly(options: &[String]) -> bool {
-    options.iter().any(|o| o == "ro") && !options.iter().any(|o| o == "rw")
 }
 
 fn files(

@@ -72,7 +72,11 @@ fn read_process(r: &mut Reader, fields: &Fields<'_>, c: &mut Container) {
     c.gid = fields.read(r, "gid", id);
     c.additional_gids = fields.read(r, "additionalGids", |r, n, f| r.list(n, f, id));
     c.capabilities = fields.read(r, "capabilities", capabilities);
+    let mark = r.mark();
     c.capabilities_add = fields.read(r, "capabilities.add", capability_list);
+    if fields.get("capabilities").is_some() {
+        r.unused(mark);
+    }
     c.ambient = fields.read(r, "ambient", capabilities);
     c.no_new_privileges = fields.read(r, "noNewPrivileges", Reader::boolean);
     c.oom_score_adj = fields.read(r, "oomScoreAdj", oom_score_adj);
@@ -89,7 +93,11 @@ fn read_mounts(r: &mut Reader, fields: &Fields<'_>, c: &mut Container) {
         })
     });
     c.binds = fields.read(r, "binds", binds);
+    let mark = r.mark();
     c.binds_add = fields.read(r, "binds.add", binds);
+    if fields.get("binds").is_some() {
+        r.unused(mark);
+    }
     c.mounts = fields.read(r, "mounts", |r, node, field| {
         r.list(node, field, |r, node, field| {
             let mount = entry_mount(r, node, field)?;
@@ -195,7 +203,7 @@ fn not_empty(text: Option<String>) -> Option<String> {
 /// A uid or gid: a number, `root`, or an entry's name.
 pub(super) fn id(r: &mut Reader, node: &Node, field: &str) -> Option<Located<Id>> {
     let id = match &node.kind {
-        Kind::Int(_) => Id::Number(r.integer(node, field)?),
+        Kind::Int(number) => Id::Number(number_id(r, *number, node, field)?),
         Kind::Text(text) if text.is_empty() || text == "root" => Id::Number(0),
         Kind::Text(text) => Id::Entry(text.clone()),
         _ => {
@@ -208,6 +216,27 @@ pub(super) fn id(r: &mut Reader, node: &Node, field: &str) -> Option<Located<Id>
         }
     };
     Some(r.located(id, node.line))
+}
+
+/// A number of 64 bits, of which LinuxKit takes the lower half.
+fn number_id(r: &mut Reader, number: i128, node: &Node, field: &str) -> Option<u32> {
+    if let Ok(id) = u32::try_from(number) {
+        return Some(id);
+    }
+    let message = not_an_id(number);
+    let Ok(wide) = i64::try_from(number) else {
+        r.problem(node.line, field, message);
+        return None;
+    };
+    r.strict(node.line, field, message);
+    u32::try_from(wide & i64::from(u32::MAX)).ok()
+}
+
+fn not_an_id(number: i128) -> String {
+    format!(
+        "found the number {number}, allowed: a whole number from 0 to {}",
+        u32::MAX
+    )
 }
 
 fn capabilities(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<Located<CapabilityName>>> {
@@ -237,6 +266,10 @@ fn binds(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<Located<Bind>>>
     r.list(node, field, |r, node, field| {
         let bind = r.parsed(node, field, text::bind)?;
         destination(r, node, field, &bind.value.destination);
+        if bind.value.source.is_empty() {
+            let message = "the source is empty, allowed: SOURCE:DESTINATION[:OPTION,…]";
+            r.strict(node.line, field, message);
+        }
         for option in bind.value.options.iter().flatten() {
             if !text::is_bind_option(option) {
                 let message = format!(
@@ -349,7 +382,8 @@ const DEVICE_KEYS: &[&str] = &["major", "minor", "mode", "path", "type"];
 
 fn device(r: &mut Reader, node: &Node, field: &str) -> Option<Device> {
     let fields = r.fields(node, field, DEVICE_KEYS)?;
-    let path = fields.required(r, "path", Reader::text)?;
+    // LinuxKit writes down a device without a path.
+    let path = fields.read(r, "path", Reader::text).unwrap_or_default();
     let kind = fields.read(r, "type", Reader::text).unwrap_or_default();
     if path == "all" {
         if !matches!(kind.as_str(), "a" | "b" | "c") {
@@ -364,7 +398,7 @@ fn device(r: &mut Reader, node: &Node, field: &str) -> Option<Device> {
         r.meaning(node.line, field, "the key \"mode\" is missing");
         return None;
     };
-    let mode = mode_bits(r, mode, &fields.name("mode"))?;
+    let mode = device_mode(r, mode, &fields.name("mode"))?;
     if !path.starts_with('/') {
         r.strict(node.line, field, absolute(&path));
     }
@@ -383,13 +417,31 @@ fn device(r: &mut Reader, node: &Node, field: &str) -> Option<Device> {
 
 /// Permission bits, which are in quotes: YAML would read `0644` as 420.
 pub(super) fn mode_bits(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    mode_text(r, node, field, text::mode)
+}
+
+/// A device's mode, of which LinuxKit takes any number.
+fn device_mode(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    let mode = mode_text(r, node, field, text::device_mode)?;
+    if !(0..=0o7777).contains(&mode) {
+        r.strict(node.line, field, "allowed: 0 to 7777 in octal");
+    }
+    Some(mode.cast_unsigned())
+}
+
+fn mode_text<T>(
+    r: &mut Reader,
+    node: &Node,
+    field: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Option<T> {
     if let Kind::Int(_) = node.kind {
         let message =
             "found a number without quotes, allowed: octal digits in quotes, such as \"0644\"";
         r.problem(node.line, field, message);
         return None;
     }
-    r.parsed(node, field, text::mode).map(|mode| mode.value)
+    r.parsed(node, field, parse).map(|mode| mode.value)
 }
 
 const MAPPING_KEYS: &[&str] = &["containerID", "hostID", "size"];
@@ -397,13 +449,27 @@ const MAPPING_KEYS: &[&str] = &["containerID", "hostID", "size"];
 fn id_mappings(r: &mut Reader, node: &Node, field: &str) -> Option<Vec<IdMapping>> {
     r.list(node, field, |r, node, field| {
         let fields = r.fields(node, field, MAPPING_KEYS)?;
-        let mut number = |key| fields.read(r, key, Reader::integer).unwrap_or(0);
+        let mut id = |key| {
+            let id = |r: &mut Reader, n: &Node, f: &str| mapped_id(r, n, f);
+            fields.read(r, key, id).unwrap_or(0)
+        };
         Some(IdMapping {
-            container_id: number("containerID"),
-            host_id: number("hostID"),
-            size: number("size"),
+            container_id: id("containerID"),
+            host_id: id("hostID"),
+            size: fields.read(r, "size", Reader::integer).unwrap_or(0),
         })
     })
+}
+
+/// An id of a mapping. LinuxKit loses it, whatever number it is.
+fn mapped_id(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    let number: i64 = r.integer(node, field)?;
+    let id = u32::try_from(number);
+    if id.is_err() {
+        let message = not_an_id(i128::from(number));
+        r.strict(node.line, field, message);
+    }
+    Some(id.unwrap_or(0))
 }
 
 const RUNTIME_KEYS: &[&str] = &[

@@ -3,12 +3,13 @@
 use hullkit_bundle::layout::Section;
 
 use super::container;
+use super::log;
 use super::node::{Kind, Node, quoted};
 use super::place::{Located, Problem};
 use super::read::{Fields, Reader};
 use super::supervise;
 use super::types::{
-    Entry, File, FileContent, Id, Kernel, Metadata, Security, Volume, VolumeFormat,
+    Entry, File, FileContent, Id, Kernel, LogFields, Metadata, Security, Volume, VolumeFormat,
 };
 
 /// What the files say, before anything is counted or compared.
@@ -20,6 +21,7 @@ pub(super) struct Draft {
     pub(super) files: Vec<DraftFile>,
     pub(super) volumes: Vec<Volume>,
     pub(super) security: Option<Security>,
+    pub(super) log: Option<LogFields>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -42,10 +44,12 @@ const TOP_KEYS: &[&str] = &[
     "files",
     "init",
     "kernel",
+    "log",
     "onboot",
     "onshutdown",
     "security",
     "services",
+    "trust",
     "volumes",
 ];
 
@@ -59,6 +63,9 @@ pub(super) fn read(r: &mut Reader, node: &Node, draft: &mut Draft) {
     };
     if let Some(security) = fields.read(r, "security", supervise::security) {
         draft.security = Some(security);
+    }
+    if let Some(log) = fields.read(r, "log", log::of_all) {
+        draft.log = Some(log);
     }
     fields.read(r, "kernel", |r, node, field| {
         kernel(r, node, field, &mut draft.kernel)
@@ -76,8 +83,26 @@ pub(super) fn read(r: &mut Reader, node: &Node, draft: &mut Draft) {
         r.list(node, field, |r, node, field| file(r, node, field, warnings))
     });
     draft.files.extend(files.unwrap_or_default());
+    if let Some(node) = fields.get("trust") {
+        trust(r, node);
+        draft.warnings.push(Problem {
+            place: r.place(node.line),
+            field: "trust".to_owned(),
+            message: "not used, as in LinuxKit today; a policy says which images are taken \
+                      (--policy FILE)"
+                .to_owned(),
+        });
+    }
     let volumes = fields.read(r, "volumes", |r, n, f| r.list(n, f, volume));
     draft.volumes.extend(volumes.unwrap_or_default());
+}
+
+/// What LinuxKit used to check signatures by, and passes over now.
+fn trust(r: &mut Reader, node: &Node) {
+    if let Some(fields) = r.fields(node, "trust", &["image", "org"]) {
+        fields.read(r, "image", Reader::texts);
+        fields.read(r, "org", Reader::texts);
+    }
 }
 
 const KERNEL_KEYS: &[&str] = &["binary", "cmdline", "image", "tar", "ucode"];
@@ -287,7 +312,9 @@ fn volume(r: &mut Reader, node: &Node, field: &str) -> Option<Volume> {
     let readonly = fields.read(r, "readonly", Reader::boolean);
     let format = fields.read(r, "format", |r, n, f| r.word(n, f, &formats));
     let platforms = fields.read(r, "platforms", Reader::texts);
-    let image = fields.read(r, "image", image);
+    let is_said = |node: &Node| node.kind != Kind::Text(String::new());
+    let image = fields.get("image").filter(|node| is_said(node));
+    let image = image.and_then(|node| self::image(r, node, &fields.name("image")));
     Some(Volume {
         place: r.place(node.line),
         name: name?,

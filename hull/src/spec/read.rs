@@ -72,6 +72,16 @@ impl Reader {
         self.problems.len()
     }
 
+    /// What is read after `mark` and has no meaning is not used, as LinuxKit
+    /// has it: wrong all the same, but not to LinuxKit.
+    pub(super) fn unused(&mut self, mark: usize) {
+        for (weight, _) in self.problems.iter_mut().skip(mark) {
+            if *weight == Weight::Meaning {
+                *weight = Weight::Strict;
+            }
+        }
+    }
+
     /// Takes the problems after `mark` that only matter unless LinuxKit's
     /// ways are asked for.
     pub(super) fn take_strict(&mut self, mark: usize) -> Vec<Problem> {
@@ -130,12 +140,9 @@ impl Reader {
         T: TryFrom<i128> + Bounds,
     {
         let allowed = || format!("a whole number from {} to {}", T::LOWEST, T::HIGHEST);
-        match node.kind {
-            Kind::Int(n) => match T::try_from(n) {
-                Ok(value) => Some(value),
-                Err(_) => self.wrong(node, field, &allowed()),
-            },
-            _ => self.wrong(node, field, &allowed()),
+        match whole(&node.kind).and_then(|n| T::try_from(n).ok()) {
+            Some(value) => Some(value),
+            None => self.wrong(node, field, &allowed()),
         }
     }
 
@@ -235,6 +242,16 @@ impl Reader {
         (map.len() == pairs.len()).then_some(map)
     }
 
+    /// A map whose other keys do not matter.
+    pub(super) fn any_fields<'n>(&mut self, node: &'n Node, field: &str) -> Option<Fields<'n>> {
+        let pairs = self.pairs(node, field)?;
+        Some(Fields {
+            pairs,
+            line: node.line,
+            field: field.to_owned(),
+        })
+    }
+
     /// A map with known keys; each other key is named as wrong.
     pub(super) fn fields<'n>(
         &mut self,
@@ -248,11 +265,20 @@ impl Reader {
                 self.problem(key.line, field, unknown_key(&key.text, keys));
             }
         }
-        Some(Fields {
-            pairs,
-            line: node.line,
-            field: field.to_owned(),
-        })
+        self.any_fields(node, field)
+    }
+}
+
+/// The whole number that this is, also as `5.0`, which JSON's schemas and
+/// LinuxKit take for one.
+fn whole(kind: &Kind) -> Option<i128> {
+    /// Up to here a float names each whole number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match kind {
+        Kind::Int(n) => Some(*n),
+        #[allow(clippy::cast_possible_truncation, reason = "whole, and in the range")]
+        Kind::Float(n) if n.fract() == 0.0 && n.abs() <= EXACT => Some(*n as i128),
+        _ => None,
     }
 }
 
@@ -370,18 +396,29 @@ pub(super) fn listed(names: &[&str]) -> String {
 /// ` (did you mean "…"?)`, or nothing where nothing is near.
 pub(super) fn did_you_mean(text: &str, known: &[&str]) -> String {
     // A file with thousands of names, each wrong, must not take minutes.
-    const LONGEST: usize = 64;
     const MOST: usize = 200;
-    if text.len() > LONGEST || known.len() > MOST {
+    if known.len() > MOST {
         return String::new();
+    }
+    near(text, known)
+        .first()
+        .map(|name| format!(" (did you mean \"{name}\"?)"))
+        .unwrap_or_default()
+}
+
+/// The names that a text may have been meant for, nearest first.
+pub(super) fn near<'k>(text: &str, known: &[&'k str]) -> Vec<&'k str> {
+    const LONGEST: usize = 64;
+    if text.len() > LONGEST {
+        return Vec::new();
     }
     let plain = |s: &str| s.to_lowercase().replace(['-', '_', '.', ' '], "");
     let wanted = plain(text);
-    known
+    let mut near: Vec<(usize, &str)> = known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &plain(name)), name))
-        .min_by_key(|(distance, _)| *distance)
+        .map(|name| (strsim::damerau_levenshtein(&wanted, &plain(name)), *name))
         .filter(|(distance, name)| *distance <= 1.max(name.chars().count() / 3))
-        .map(|(_, name)| format!(" (did you mean \"{name}\"?)"))
-        .unwrap_or_default()
+        .collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, name)| name).collect()
 }

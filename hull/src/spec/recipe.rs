@@ -98,10 +98,43 @@ pub fn parse(source: &Source<'_>) -> Result<Recipe, Problems> {
     }
 }
 
+/// The name of the image that a `build.yml` makes, whatever else it says, also
+/// one of LinuxKit's with keys that we have not. `org` stands in the place of
+/// the file's.
+///
+/// # Errors
+/// What is wrong with the keys of the name, a line each.
+pub fn name(source: &Source<'_>, org: Option<&str>) -> Result<String, Problems> {
+    let mut r = Reader::new(source.name);
+    let name = match node::read(source.text) {
+        Ok(node) => {
+            let fields = r.any_fields(&node, "");
+            fields.and_then(|fields| image_name(&mut r, &fields, org))
+        }
+        Err(e) => {
+            r.problem(e.line, "", e.message);
+            None
+        }
+    };
+    name.ok_or_else(|| Problems(r.into_problems().into_iter().map(|(_, p)| p).collect()))
+}
+
+fn image_name(
+    r: &mut Reader,
+    fields: &super::read::Fields<'_>,
+    org: Option<&str>,
+) -> Option<String> {
+    let said = fields.read(r, "org", name_part);
+    let image = fields.required(r, "image", name_part)?;
+    Some(format!(
+        "{}/{image}",
+        org.or(said.as_deref()).unwrap_or(ORG)
+    ))
+}
+
 fn recipe(r: &mut Reader, node: &Node) -> Option<Recipe> {
     let fields = r.fields(node, "", KEYS)?;
-    let org = fields.read(r, "org", name_part);
-    let image = fields.required(r, "image", name_part);
+    let name = image_name(r, &fields, None);
     let mut labels = fields
         .read(r, "labels", Reader::text_map)
         .unwrap_or_default();
@@ -130,7 +163,7 @@ fn recipe(r: &mut Reader, node: &Node) -> Option<Recipe> {
         files: list(&fields, r, "files", file),
         links: fields.read(r, "links", links).unwrap_or_default(),
         labels,
-        name: format!("{}/{}", org.as_deref().unwrap_or(ORG), image?),
+        name: name?,
     })
 }
 

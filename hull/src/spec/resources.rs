@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 
 use super::node::{Kind, Node};
 use super::read::Reader;
+use super::schema::Shape;
 
 /// The type of a value.
+#[derive(Debug)]
 enum Type {
     Signed,
     Unsigned,
@@ -24,7 +26,8 @@ enum Type {
 }
 
 /// A key of a map.
-struct Field {
+#[derive(Debug)]
+pub(super) struct Field {
     /// As the YAML has it.
     key: &'static str,
     /// As the OCI specification has it.
@@ -32,6 +35,29 @@ struct Field {
     ty: Type,
     /// LinuxKit's result has it.
     kept: bool,
+    /// LinuxKit's result has it as 0 where it is not said.
+    zero: bool,
+}
+
+impl Field {
+    /// As the YAML has it.
+    pub(super) fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// What its value may be, and where that is a map or a list of maps, their
+    /// keys.
+    pub(super) fn shape(&self) -> (Shape, Option<&'static [Self]>) {
+        match self.ty {
+            Type::Signed | Type::Unsigned | Type::Weight => (Shape::Whole, None),
+            Type::Bool => (Shape::Flag, None),
+            Type::Text => (Shape::Text, None),
+            Type::PageSize => (Shape::OneOf(&[Shape::Whole, Shape::Text]), None),
+            Type::TextMap => (Shape::TextMap, None),
+            Type::Map(table) => (Shape::Resources, Some(table)),
+            Type::List(table) => (Shape::List(&Shape::Resources), Some(table)),
+        }
+    }
 }
 
 const fn kept(key: &'static str, ty: Type) -> Field {
@@ -40,6 +66,15 @@ const fn kept(key: &'static str, ty: Type) -> Field {
         oci: key,
         ty,
         kept: true,
+        zero: false,
+    }
+}
+
+/// A number that stands in LinuxKit's result in any case.
+const fn counted(key: &'static str, ty: Type) -> Field {
+    Field {
+        zero: true,
+        ..kept(key, ty)
     }
 }
 
@@ -49,19 +84,22 @@ const fn lost(key: &'static str, ty: Type) -> Field {
         oci: key,
         ty,
         kept: false,
+        zero: false,
     }
 }
 
-const RESOURCES: &[Field] = &[
+/// The keys of `resources`.
+pub(super) const RESOURCES: &[Field] = &[
     kept("devices", Type::List(DEVICE)),
     kept("memory", Type::Map(MEMORY)),
     kept("cpu", Type::Map(CPU)),
-    kept("pids", Type::Map(&[kept("limit", Type::Signed)])),
+    kept("pids", Type::Map(&[counted("limit", Type::Signed)])),
     Field {
         key: "blockio",
         oci: "blockIO",
         ty: Type::Map(BLOCK_IO),
         kept: true,
+        zero: false,
     },
     lost("blockIO", Type::Map(BLOCK_IO)),
     lost("hugepageLimits", Type::List(HUGEPAGE)),
@@ -133,7 +171,10 @@ const NETWORK: &[Field] = &[
     lost("classID", Type::Unsigned),
     kept(
         "priorities",
-        Type::List(&[kept("name", Type::Text), kept("priority", Type::Unsigned)]),
+        Type::List(&[
+            kept("name", Type::Text),
+            counted("priority", Type::Unsigned),
+        ]),
     ),
 ];
 
@@ -205,7 +246,10 @@ fn strip(value: &Value, table: &[Field]) -> Value {
         .iter()
         .filter(|field| field.kept)
         .filter_map(|field| {
-            let value = object.get(field.oci)?;
+            let value = match object.get(field.oci) {
+                None if field.zero => return Some((field.oci.to_owned(), Value::from(0))),
+                said => said?,
+            };
             let value = match &field.ty {
                 Type::Map(table) => strip(value, table),
                 Type::List(table) => match value {

@@ -3,9 +3,11 @@
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::supervision::{Measure, OnFailure, Restart};
 
+use super::log;
 use super::node::{Kind, Node};
 use super::place::Located;
 use super::read::{Fields, Reader};
+use super::sockets;
 use super::text;
 use super::types::{BackoffFields, Security, Supervise};
 use super::watch;
@@ -15,13 +17,17 @@ const KEYS: &[(&str, &[Section])] = &[
     ("after", &[Section::Services]),
     ("backoff", &[Section::Services]),
     ("critical", &[Section::Services]),
+    ("fdStore", &[Section::Services]),
     ("health", &[Section::Services]),
+    ("lazy", &[Section::Services]),
+    ("log", &Section::ALL),
     ("onFailure", &[Section::Onboot, Section::Onshutdown]),
     ("oom", &[Section::Services]),
     ("ready", &[Section::Services]),
     ("requires", &[Section::Services]),
     ("restart", &[Section::Services]),
     ("security", &Section::ALL),
+    ("sockets", &[Section::Services]),
     ("startLimit", &[Section::Services]),
     ("stopSignal", &Section::ALL),
     ("stopTimeout", &Section::ALL),
@@ -32,6 +38,12 @@ const KEYS: &[(&str, &[Section])] = &[
 /// All of our keys.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|(key, _)| *key)
+}
+
+/// Whether one of our keys applies to entries of `section`.
+pub(super) fn applies(key: &str, section: Section) -> bool {
+    let known = KEYS.iter().find(|(name, _)| *name == key);
+    known.is_some_and(|(_, sections)| sections.contains(&section))
 }
 
 /// The values of `security`.
@@ -97,6 +109,10 @@ pub(super) fn read(r: &mut Reader, fields: &Fields<'_>, section: Option<Section>
         watchdog: fields.read(r, "watchdog", positive),
         oom: fields.read(r, "oom", |r, n, f| r.word(n, f, &oom)),
         critical: fields.read(r, "critical", Reader::boolean),
+        sockets: fields.read(r, "sockets", sockets::read),
+        lazy: fields.read(r, "lazy", Reader::boolean),
+        fd_store: fields.read(r, "fdStore", sockets::store),
+        log: fields.read(r, "log", log::of_entry),
     }
 }
 

@@ -8,7 +8,7 @@ use super::types::{Bind, Namespace, Rlimit, Tmpfs};
 
 type Parsed<T> = Result<T, String>;
 
-/// `SRC:DEST[:OPT,OPT]`.
+/// `SRC:DEST[:OPT,OPT]`. Source and destination may be empty here.
 pub(super) fn bind(text: &str) -> Parsed<Bind> {
     let parts: Vec<&str> = text.split(':').collect();
     let (source, destination, options) = match parts[..] {
@@ -16,9 +16,6 @@ pub(super) fn bind(text: &str) -> Parsed<Bind> {
         [source, destination, options] => (source, destination, Some(options)),
         _ => return Err(shape(text, "SOURCE:DESTINATION[:OPTION,…]")),
     };
-    if source.is_empty() || destination.is_empty() {
-        return Err(shape(text, "SOURCE:DESTINATION[:OPTION,…]"));
-    }
     Ok(Bind {
         source: source.to_owned(),
         destination: destination.to_owned(),
@@ -26,7 +23,7 @@ pub(super) fn bind(text: &str) -> Parsed<Bind> {
     })
 }
 
-/// `DEST[:OPT,OPT]`.
+/// `DEST[:OPT,OPT]`. The destination may be empty here.
 pub(super) fn tmpfs(text: &str) -> Parsed<Tmpfs> {
     let (destination, options) = match text.split_once(':') {
         None => (text, Vec::new()),
@@ -35,9 +32,6 @@ pub(super) fn tmpfs(text: &str) -> Parsed<Tmpfs> {
         }
         Some((destination, options)) => (destination, comma_list(options)),
     };
-    if destination.is_empty() {
-        return Err(shape(text, "DESTINATION[:OPTION,…]"));
-    }
     Ok(Tmpfs {
         destination: destination.to_owned(),
         options,
@@ -183,6 +177,17 @@ pub(super) fn mode(text: &str) -> Parsed<u32> {
         .ok_or_else(|| shape(text, "octal digits, 0 to 7777, such as \"0644\""))
 }
 
+/// A device's mode, as LinuxKit takes it: octal with or without a sign. What
+/// is no mode is for the caller to refuse.
+pub(super) fn device_mode(text: &str) -> Parsed<i32> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let octal = !digits.is_empty() && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    octal
+        .then(|| i32::from_str_radix(text, 8).ok())
+        .flatten()
+        .ok_or_else(|| shape(text, "octal digits, 0 to 7777, such as \"0644\""))
+}
+
 /// The namespace that a text stands for. `none_is_new`: for `net`.
 pub(super) fn namespace(text: &str, none_is_new: bool) -> Namespace {
     match text {
@@ -217,6 +222,26 @@ pub(super) fn duration(text: &str) -> Parsed<u64> {
         .filter(|ms| *ms <= MAX_DURATION_MS)
         .ok_or_else(|| shape(text, "a time of at most a year (8760h)"))
 }
+
+/// A size in bytes: `65536`, `64K`, `10M`, `1G`, in powers of 1024.
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(shape(text, SIZE)),
+    };
+    let bytes = number.parse::<u64>().ok();
+    bytes
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(|| shape(text, SIZE))
+}
+
+/// How a size is written.
+pub(super) const SIZE: &str = "a whole number of bytes, or with a unit: 64K, 10M, 1G";
 
 /// How a time is written.
 pub(super) const DURATION: &str = "a whole number and a unit: 200ms, 10s, 5m, 1h";
@@ -278,7 +303,7 @@ mod tests {
         let b = bind("/a:/b:ro,nosuid").unwrap();
         assert_eq!(b.options.unwrap(), ["ro", "nosuid"]);
         assert_eq!(bind("vol:/b").unwrap().options, None);
-        for wrong in ["/a", "", "/a:", ":/b", "/a:/b:ro:x"] {
+        for wrong in ["/a", "", "/a:/b:ro:x"] {
             assert!(
                 bind(wrong).unwrap_err().contains("allowed: SOURCE:DEST"),
                 "{wrong}"
@@ -328,6 +353,18 @@ mod tests {
             "18446744073709551616ms",
         ] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("64K"), Ok(65_536));
+        assert_eq!(size("10M"), Ok(10_485_760));
+        assert_eq!(size("1G"), Ok(1_073_741_824));
+        for wrong in ["", "K", "1k", "1.5M", "-1", "10MB", "99999999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use hullkit_bundle::layout::Section;
 use hullkit_bundle::runtime::{Interface, Mount};
+use hullkit_bundle::socket::Address;
 use hullkit_bundle::supervision::{Measure, OnFailure, Probe, ReadyBy, Restart, StartLimit};
 use serde_json::Value;
 
@@ -27,6 +28,8 @@ pub struct Spec {
     pub volumes: Vec<Volume>,
     /// For entries that do not say.
     pub security: Option<Security>,
+    /// Where entries' logs are kept that do not say themselves.
+    pub log: Option<LogFields>,
     /// Worth a word, and no error.
     pub warnings: Vec<Problem>,
     /// The files as one document, appended, for `metadata`.
@@ -187,6 +190,40 @@ pub struct Supervise {
     pub watchdog: Option<u64>,
     pub oom: Option<Measure>,
     pub critical: Option<bool>,
+    pub sockets: Option<Vec<SocketFields>>,
+    pub lazy: Option<bool>,
+    pub fd_store: Option<u32>,
+    pub log: Option<LogFields>,
+}
+
+/// One of `sockets`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct SocketFields {
+    /// `listenStream`, or `listenDatagram`.
+    pub stream: bool,
+    pub address: Address,
+    pub name: Option<String>,
+    pub backlog: Option<u32>,
+    pub mode: Option<u32>,
+    pub owner: Option<(u32, u32)>,
+}
+
+/// The fields of `log`, each of which may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each field is the YAML key of its name; docs/yaml.md"
+)]
+pub struct LogFields {
+    /// `log: none`.
+    pub off: bool,
+    pub path: Option<Located<String>>,
+    pub max_size: Option<u64>,
+    pub max_files: Option<u32>,
 }
 
 /// `ready`.

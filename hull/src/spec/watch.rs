@@ -15,6 +15,9 @@ const SHORTEST_INTERVAL: u64 = 100;
 /// Counters above this are mistakes.
 const MOST: u32 = 1000;
 
+/// Where a service may want to write that it is ready.
+const DESCRIPTORS: std::ops::RangeInclusive<u32> = 3..=255;
+
 /// The keys that name a probe.
 const PROBES: [&str; 4] = ["exec", "http", "tcp", "unix"];
 
@@ -56,7 +59,7 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
             timeout: None,
         });
     }
-    let own = ["delay", "notify"];
+    let own = ["delay", "fd", "notify"];
     let keys: Vec<&str> = own
         .iter()
         .chain(&PROBES)
@@ -69,6 +72,7 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
     let by = match one_of(r, &fields, field, &ways)? {
         "notify" => fields.read(r, "notify", yes).map(|()| ReadyBy::Notify),
         "delay" => fields.read(r, "delay", positive).map(ReadyBy::Delay),
+        "fd" => fields.read(r, "fd", descriptor).map(ReadyBy::Fd),
         _ => probe(r, &fields).map(ReadyBy::Probe),
     }?;
     if let (ReadyBy::Delay(delay), Some(timeout)) = (&by, timeout)
@@ -77,6 +81,18 @@ pub(super) fn ready(r: &mut Reader, node: &Node, field: &str) -> Option<ReadyFie
         r.problem(node.line, field, "delay is longer than timeout");
     }
     Some(ReadyFields { by, timeout })
+}
+
+/// The number of a descriptor beyond the standard ones.
+fn descriptor(r: &mut Reader, node: &Node, field: &str) -> Option<u32> {
+    let fd = r.integer::<u32>(node, field)?;
+    if DESCRIPTORS.contains(&fd) {
+        return Some(fd);
+    }
+    let (first, last) = (DESCRIPTORS.start(), DESCRIPTORS.end());
+    let message = format!("found {fd}, allowed: a whole number from {first} to {last}");
+    r.problem(node.line, field, message);
+    None
 }
 
 /// The one of `ways` that is there.

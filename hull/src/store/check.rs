@@ -22,8 +22,8 @@ pub struct Freed {
 }
 
 impl Store {
-    /// Removes the blobs that no image needs, and what interrupted pulls and
-    /// killed programs left.
+    /// Removes the blobs that no image needs, what interrupted pulls and
+    /// killed programs left, and what can be made again.
     ///
     /// # Errors
     /// An image is broken, or the store cannot be written.
@@ -37,11 +37,14 @@ impl Store {
         if partials.exists() {
             freed.all_but(&BTreeSet::new(), &partials)?;
         }
+        for dir in self.cache().folders().filter(|dir| dir.exists()) {
+            freed.all_but(&BTreeSet::new(), &dir)?;
+        }
         Ok(freed)
     }
 
-    /// Reads and hashes all that the images need. What is wrong, a line for
-    /// each image that is broken.
+    /// Reads and hashes all that the images need, and the cache. What is wrong,
+    /// a line for each image and entry that is broken.
     ///
     /// # Errors
     /// The store has no list of images that could be read.
@@ -56,7 +59,9 @@ impl Store {
                 .map_or_else(|| descriptor.digest().to_string(), |name| name.familiar());
             Some(format!("image {name} ({}): {why}", arch_of(descriptor)))
         });
-        Ok(broken.collect())
+        let mut broken: Vec<String> = broken.collect();
+        broken.extend(self.cache().broken());
+        Ok(broken)
     }
 
     fn check_image(&self, descriptor: &Descriptor) -> Result<(), String> {
@@ -94,8 +99,13 @@ impl Freed {
             let name = entry.file_name();
             if name.to_str().is_none_or(|name| !needed.contains(name)) {
                 let path = entry.path();
-                self.bytes += path.symlink_metadata().map_or(0, |meta| meta.len());
-                std::fs::remove_file(&path).map_err(failed("removing", &path))?;
+                let len = path.symlink_metadata().map_or(0, |meta| meta.len());
+                match std::fs::remove_file(&path) {
+                    // A build has found it broken, or too much.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    removed => removed.map_err(failed("removing", &path))?,
+                }
+                self.bytes += len;
                 self.files += 1;
             }
         }

@@ -18,6 +18,7 @@ use nix::fcntl::{Flock, FlockArg};
 use oci_spec::image::{Descriptor, ImageIndex};
 
 use crate::arch::Arch;
+use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::source::layout::{self, Layout};
@@ -122,6 +123,12 @@ impl Store {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.layout.dir
+    }
+
+    /// What can be made again.
+    #[must_use]
+    pub fn cache(&self) -> Cache {
+        Cache::below(self.dir())
     }
 
     /// The image that `reference` means, for `arch`; `name` is what the image

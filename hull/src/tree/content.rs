@@ -46,14 +46,25 @@ impl Content {
         })
     }
 
-    /// The same, opened once, so that what may not be read is known now.
+    /// The same, opened once, so that what may not be read is known now. A
+    /// file of size 0 is read: those of `/proc` and `/sys` say so, and are not.
     ///
     /// # Errors
     /// It is not there, not a regular file, or may not be read.
     pub fn of_readable_file(path: &Path) -> io::Result<Self> {
+        /// No file that hides its size is larger, in bytes.
+        const MOST: u64 = 16 << 20;
         let content = Self::of_file(path)?;
-        content.open()?;
-        Ok(content)
+        if !content.is_empty() {
+            content.open()?;
+            return Ok(content);
+        }
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MOST {
+            return Err(io::Error::other("says that it is empty, and does not end"));
+        }
+        Ok(Self::from(bytes))
     }
 
     /// Size in bytes.

@@ -18,6 +18,7 @@ fn ready_is_one_way() {
         ("ready: notify", json!(["notify"])),
         ("ready: {notify: true}", json!(["notify"])),
         ("ready: {delay: 2s}", json!(["delay", "2000"])),
+        ("ready: {fd: 3}", json!(["fd", "3"])),
         (
             "ready: {exec: [/bin/x, -q]}",
             json!(["exec", "/bin/x", "-q"]),
@@ -52,7 +53,7 @@ fn what_cannot_be_is_refused_with_its_line() {
         ),
         (
             "ready: {}",
-            "services[0].ready: says not how, allowed: one of delay, notify, exec, http, tcp, unix",
+            "services[0].ready: says not how, allowed: one of delay, fd, notify, exec, http, tcp, unix",
         ),
         ("ready: {timeout: 1s}", "says not how"),
         ("ready: {tcp: 1, unix: /s}", "tcp and unix at once"),
@@ -93,6 +94,57 @@ fn what_cannot_be_is_refused_with_its_line() {
         ("watchdog: 0s", "found 0"),
         ("oom: kill", "allowed: restart, stop, reboot"),
         ("critical: yes", "allowed: true or false"),
+        ("ready: {fd: 2}", "allowed: a whole number from 3 to 255"),
+        (
+            "sockets: [{listenStream: 80}, {listenDatagram: 80}]\nfdStore: 2\nready: {fd: 6}",
+            "services.c.ready.fd: found 6, allowed: 7 to 255",
+        ),
+        ("lazy: true", "services.c.lazy: true without sockets"),
+        ("fdStore: 65", "allowed: a whole number from 0 to 64"),
+        (
+            "sockets: {listenStream: 80}",
+            "services[0].sockets: found a map, allowed: a list",
+        ),
+        (
+            "sockets: [{name: x}]",
+            "sockets[0]: says not where, allowed: one of listenStream",
+        ),
+        (
+            "sockets: [{listenStream: 80, backlock: 3}]",
+            "did you mean \"backlog\"?",
+        ),
+        (
+            "sockets: [{listenStream: 80, listenDatagram: 80}]",
+            "at once, allowed: one of them",
+        ),
+        (
+            "sockets: [{listenStream: 0}]",
+            "listenStream: found the number 0, allowed: a port from 1 to 65535",
+        ),
+        (
+            "sockets: [{listenStream: /etc/x}]",
+            "or a path below /run, /tmp or /var",
+        ),
+        (
+            "sockets: [{listenStream: 80, mode: '0600'}]",
+            "sockets[0].mode: does not apply to a port",
+        ),
+        (
+            "sockets: [{listenDatagram: /run/x, backlog: 3}]",
+            "sockets[0].backlog: does not apply to listenDatagram",
+        ),
+        (
+            "sockets: [{listenStream: /run/x, owner: www}]",
+            "allowed: \"UID:GID\" in numbers",
+        ),
+        (
+            "sockets: [{listenStream: 80, name: 'a:b'}]",
+            "printable characters of ASCII",
+        ),
+        (
+            "sockets: [{listenStream: 80}, {listenStream: 80}]",
+            "stream [::]:80 is the service c's too, allowed: once",
+        ),
     ] {
         let e = refused(&fields.replace("\n    ", "\n"));
         assert!(
@@ -139,6 +191,29 @@ fn who_has_something_to_say_can() {
     let other = service("ready: {tcp: 80}");
     assert_eq!(other.mount("/run/notify"), Value::Null);
     assert_eq!(other.config("/process/env"), json!(["PATH=/bin"]));
+}
+
+#[test]
+fn sockets_are_opened_for_a_service() {
+    let fields = "sockets:\n  - listenStream: 80\n  - listenDatagram: '10.0.0.1:53'\n    name: dns\n  - listenStream: /run/c/s\n    mode: '0660'\n    owner: '0:33'\n    backlog: 8\nlazy: true\nfdStore: 4";
+    let scene = service(fields);
+    assert_eq!(
+        scene.runtime("/supervision/sockets"),
+        json!([
+            ["stream", "[::]:80", "c", "4096", "0", "0", "0"],
+            ["datagram", "10.0.0.1:53", "dns", "0", "0", "0", "0"],
+            ["stream", "/run/c/s", "c", "8", "660", "0", "33"],
+        ])
+    );
+    assert_eq!(scene.runtime("/supervision/lazy"), json!(true));
+    assert_eq!(scene.runtime("/supervision/fdStore"), json!(4));
+    // What is stored is handed over by a notice.
+    assert_eq!(scene.runtime("/supervision/notify"), json!(true));
+    let two = "services:\n  - {name: a, image: x, sockets: [{listenStream: /run/s}]}\n  - {name: b, image: x, sockets: [{listenDatagram: /run/s}]}\n";
+    assert_eq!(
+        file(two).errors(),
+        "a.yml:3: services.b.sockets: /run/s is the service a's too, allowed: once"
+    );
 }
 
 #[test]

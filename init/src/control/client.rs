@@ -1,14 +1,21 @@
 //! One connection: lines in, lines out, never blocking, never growing.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 
 use hullkit_bundle::control::{Change, ErrorCode, MAX_REQUEST, Op, Reply, Request, VERSION};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+
 use super::socket;
+use crate::sys::fd;
 
 /// What is told to who asks for a change on the socket for looking.
 const LOOKS_ONLY: &str = "this socket is for looking only";
+
+/// How many descriptors may come with a request.
+const MAX_FDS: usize = 3;
 
 /// How many bytes of changes are kept for a client that does not take them.
 const MAX_UNTOLD: usize = 32 * 1024;
@@ -29,6 +36,8 @@ pub(super) struct Client {
     pub(super) listens: bool,
     /// What changed and was not told, as it does not take it.
     lost: u64,
+    /// The descriptors that came last, until a request takes them.
+    fds: Vec<OwnedFd>,
     input: Vec<u8>,
     output: Vec<u8>,
     /// Whether its request is being worked on. It is not read from until it
@@ -59,6 +68,7 @@ impl Client {
             looks,
             listens: false,
             lost: 0,
+            fds: Vec::new(),
             input: Vec::new(),
             output: Vec::new(),
             busy: false,
@@ -170,7 +180,7 @@ impl Client {
             .saturating_sub(self.input.len())
             .min(buffer.len());
         let target = buffer.get_mut(..room).unwrap_or_default();
-        match self.stream.read(target) {
+        match self.receive(target) {
             Ok(0) => {
                 self.finished = true;
                 Ok(true)
@@ -183,6 +193,32 @@ impl Client {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
             Err(error) => Err(error),
         }
+    }
+
+    /// Reads, and takes the descriptors that come along from who may do more
+    /// than look: the first three, in the place of those before.
+    fn receive(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        if self.looks {
+            return self.stream.read(target);
+        }
+        let mut parts = [io::IoSliceMut::new(target)];
+        // As many as one message may have (`SCM_MAX_FD`): none is left over.
+        let mut space = nix::cmsg_space!([RawFd; 253]);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let socket = self.stream.as_raw_fd();
+        let message = recvmsg::<()>(socket, &mut parts, Some(&mut space), flags)?;
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(raw) = control {
+                self.fds = raw.into_iter().map(fd::received).collect();
+                self.fds.truncate(MAX_FDS);
+            }
+        }
+        Ok(message.bytes)
+    }
+
+    /// The descriptors that came with its request.
+    pub(super) fn take_fds(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.fds)
     }
 
     /// Writes what can be written.
@@ -283,10 +319,16 @@ mod tests {
         let (ours, mut peer) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let mut client = Client::new(ours, 1, true);
-        peer.write_all(b"{\"version\":1,\"op\":\"reboot\"}\n{\"version\":1,\"op\":\"list\"}\n")
+        for op in ["\"reboot\"", "\"exec\",\"name\":\"web\",\"args\":[\"sh\"]"] {
+            writeln!(peer, "{{\"version\":1,\"op\":{op}}}").unwrap();
+        }
+        peer.write_all(b"{\"version\":1,\"op\":\"list\"}\n")
             .unwrap();
         assert!(matches!(client.advance(), Next::Request(Op::List)));
-        assert!(reply(&peer).contains("denied"));
+        let mut lines = io::BufReader::new(&peer).lines();
+        for _ in 0..2 {
+            assert!(lines.next().unwrap().unwrap().contains("denied"));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) mod names;
 pub mod socket;
 pub(crate) mod status;
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use hullkit_bundle::control::{Change, ErrorCode, Op, Reply};
@@ -120,12 +120,25 @@ impl Server {
             let Some(slot) = self.free_slot(door) else {
                 continue;
             };
-            self.count += 1;
-            if let Some(place) = self.clients.get_mut(slot) {
-                *place = Some(Client::new(stream, self.count, door == Door::View));
-            }
-            return Some(slot);
+            return Some(self.seat(slot, stream, door));
         }
+    }
+
+    /// Goes on with a client of the life before that waits for an answer.
+    pub(crate) fn take_over(&mut self, stream: UnixStream) -> Option<(Slot, RequestId)> {
+        let slot = self.free_slot(Door::Control)?;
+        self.seat(slot, stream, Door::Control);
+        let client = self.clients.get_mut(slot)?.as_mut()?;
+        client.busy = true;
+        Some((slot, id(slot, client.serial)))
+    }
+
+    fn seat(&mut self, slot: Slot, stream: UnixStream, door: Door) -> Slot {
+        self.count += 1;
+        if let Some(place) = self.clients.get_mut(slot) {
+            *place = Some(Client::new(stream, self.count, door == Door::View));
+        }
+        slot
     }
 
     /// A place for one more client; none where all are being served.
@@ -183,6 +196,13 @@ impl Server {
         {
             *place = None;
         }
+    }
+
+    /// The descriptors that came with a request.
+    pub(crate) fn take_fds(&mut self, request: RequestId) -> Vec<OwnedFd> {
+        let place = self.clients.get_mut(slot_of(request));
+        let client = place.and_then(Option::as_mut);
+        client.map(Client::take_fds).unwrap_or_default()
     }
 
     /// From now on the client of `request` is told what changes.

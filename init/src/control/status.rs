@@ -3,13 +3,7 @@
 use hullkit_bundle::control;
 
 use super::names::section_name;
-use crate::supervise::{Core, Entry, How, Kind, State, Time};
-
-/// All entries, in the order that the core has them.
-pub(crate) fn entries(core: &Core, now: Time) -> Vec<control::Entry> {
-    let known = core.entries().iter().filter(|e| !e.spec().kind.is_helper());
-    known.map(|e| entry(e, now)).collect()
-}
+use crate::supervise::{Entry, How, Kind, State, Time};
 
 /// One entry.
 pub(crate) fn entry(entry: &Entry, now: Time) -> control::Entry {
@@ -40,5 +34,6 @@ pub(crate) fn entry(entry: &Entry, now: Time) -> control::Entry {
         .then(|| entry.is_up()),
         healthy: entry.watch().is_healthy().filter(|_| entry.is_alive()),
         status: entry.watch().status().map(str::to_owned),
+        log: None,
     }
 }

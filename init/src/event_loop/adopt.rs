@@ -133,6 +133,7 @@ impl Shell {
                 true => None,
                 false => cmdline.ready.clone(),
             },
+            execs: Vec::new(),
             waits: Vec::new(),
         }
     }
@@ -185,6 +186,9 @@ impl Shell {
             }
         }
         self.watch_adopted();
+        for record in records.iter().filter(|record| record.word == "exec") {
+            self.restore_exec(record, &mut fds);
+        }
         self.announce(cause);
         for record in records.iter().filter(|record| record.word == "reaped") {
             let how = record.get("how").and_then(How::from_text);
@@ -210,6 +214,7 @@ impl Shell {
         self.watch_log();
         for index in 0..self.containers.len() {
             self.watch_notify(EntryId(index));
+            self.watch_written(EntryId(index));
         }
     }
 
@@ -268,6 +273,7 @@ impl Shell {
             None => !helper || !self.helper_runs(id),
         };
         let event = match state {
+            State::Listening => self.listen_for(id, true),
             State::Starting { .. } if idle => self.start_anew(id),
             State::Running { .. } | State::Stopping { .. } if idle => Some(Event::Ended {
                 entry: id,

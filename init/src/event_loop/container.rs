@@ -2,15 +2,21 @@
 //! process while it runs.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
+use hullkit_bundle::supervision::ReadyBy;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::cgroup;
+use super::kept::Kept;
 use super::notify::{self, Notify};
 use super::output::Output;
 use super::runtime::{self, Call, Options};
+use super::written::Written;
+use crate::hand_over::Gift;
+use crate::life::record::Memo;
+use crate::log::message::FileState;
 use crate::supervise::{Ending, EntryId, Event, How, Notice};
 use crate::sys::pidfd;
 use crate::sys::spawn::Streams;
@@ -24,12 +30,20 @@ pub(super) struct Container {
     pub(super) output: Option<Output>,
     /// Where it says how it is, if it may, from the first start on.
     pub(super) notify: Option<Notify>,
+    /// Where it writes that it is ready, in a run of which that is expected.
+    pub(super) written: Option<Written>,
+    /// What is kept for it from one run to the next.
+    pub(super) kept: Kept,
     /// The runtime, while it works for this container.
     pub(super) job: Option<Job>,
     pub(super) process: Option<Process>,
     /// The process that stands for it when the first one has ended, by its own
     /// word.
     pub(super) successor: Option<Pid>,
+    /// Its record; whoever takes the container to change it forgets it.
+    pub(super) memo: Memo,
+    /// How the file of its log is, by the log process's word.
+    pub(super) file: FileState,
 }
 
 /// The runtime at work.
@@ -68,9 +82,13 @@ impl Container {
             bundle,
             output: None,
             notify: None,
+            written: None,
+            kept: Kept::default(),
             job: None,
             process: None,
             successor: None,
+            memo: Memo::default(),
+            file: FileState::default(),
         }
     }
 
@@ -95,7 +113,36 @@ impl Container {
             stdout: Some(stdout),
             stderr: Some(stderr),
         };
-        self.call(call, streams, options)
+        self.open_sockets()?;
+        let ready = self.prepare_written()?;
+        let gift = Gift {
+            listening: self.kept.all(&self.bundle.runtime.supervision),
+            ready: ready.as_ref().map(|(number, fd)| (*number, fd.as_fd())),
+        };
+        self.kill_runtime();
+        let runtime = match gift.is_empty() {
+            true => runtime::call(call, &self.bundle, streams, options)?,
+            false => runtime::call_with(call, &self.bundle, &gift, streams, options)?,
+        };
+        self.job = Some(Job { call, runtime });
+        Ok(())
+    }
+
+    /// Opens the sockets that it is given, if they are not open.
+    pub(super) fn open_sockets(&mut self) -> Result<(), Error> {
+        self.kept.open(&self.bundle.runtime.supervision)
+    }
+
+    /// The pipe of this run, where it is ready by a descriptor: its writing end,
+    /// and the number that it has for the service.
+    fn prepare_written(&mut self) -> Result<Option<(u32, OwnedFd)>, Error> {
+        self.written = None;
+        let Some(ReadyBy::Fd(number)) = self.bundle.runtime.supervision.ready else {
+            return Ok(None);
+        };
+        let (written, writer) = Written::new().map_err(Error::os("pipe", &self.bundle.id))?;
+        self.written = Some(written);
+        Ok(Some((number, writer)))
     }
 
     /// Makes its socket, or empties it of what the last run has said.
@@ -314,6 +361,7 @@ impl Container {
     fn release(&mut self, error: Option<String>) -> Progress {
         self.process = None;
         self.successor = None;
+        self.written = None;
         runtime::forget_log(&self.bundle);
         let released = bundle_setup::release(&self.bundle).err();
         Progress::Cleaned(error.or(released.map(|error| error.to_string())))

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use hullkit_bundle::layout::{self, Section};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, recv, sendmsg, socketpair,
 };
 use nix::unistd::Pid;
 
@@ -17,8 +18,13 @@ use crate::Error;
 use crate::control::socket;
 use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
-use crate::log::{self, message::Message};
+use crate::log;
+use crate::log::message::{self, FileState, Message};
+use crate::sys::pidfd;
 use crate::sys::spawn::{self, Streams};
+
+/// How long the log process has for the last lines, in milliseconds.
+const FINISH: u16 = 2000;
 
 /// The link to the log process.
 #[derive(Debug)]
@@ -134,6 +140,27 @@ impl LogLink {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
+    /// How a container's file is, if the log process has something to say.
+    pub(super) fn hear(&self) -> Option<(String, FileState)> {
+        let mut text = [0; message::LONGEST];
+        let socket = self.socket.as_ref()?.as_raw_fd();
+        let length = recv(socket, &mut text, MsgFlags::MSG_DONTWAIT).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
+        FileState::decode(text).map(|(id, state)| (id.to_owned(), state))
+    }
+
+    /// Lets the log process bring to the disks what it has, for a moment: all
+    /// who write have ended.
+    pub(super) fn finish(&mut self) {
+        self.socket = None;
+        let Some(log) = self.pid.take().and_then(|pid| pidfd::open(pid).ok()) else {
+            return;
+        };
+        let mut ends = [PollFd::new(log.as_fd(), PollFlags::POLLIN)];
+        // Killed with all the others if it has not ended by then.
+        let _in_time = poll(&mut ends, FINISH);
+    }
+
     /// Tells the log process what it does not know yet, as far as the socket
     /// takes it. What it does not take is told when there is room again.
     pub(super) fn tell<'a>(
@@ -159,7 +186,13 @@ impl LogLink {
             let Some(output) = &mut container.output else {
                 continue;
             };
+            if !output.handed || output.ended {
+                container.memo.forget();
+            }
             if !output.handed {
+                if let Some(file) = container.bundle.runtime.supervision.log.clone() {
+                    send(socket, &Message::Keep { id, file }, &[])?;
+                }
                 let (stdout, stderr) = output.readers();
                 let console = self.console && container.bundle.section != Section::Services;
                 let message = Message::Attach { id, console };

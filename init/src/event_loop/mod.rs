@@ -10,7 +10,9 @@
 mod adopt;
 mod cgroup;
 mod container;
+mod exec;
 mod helper;
+mod kept;
 mod log_link;
 mod notify;
 mod output;
@@ -22,8 +24,10 @@ mod runtime;
 mod saved;
 mod setup;
 mod signals;
+mod sockets;
 mod upgrade;
 mod watchdog;
+mod written;
 
 use std::collections::VecDeque;
 
@@ -107,6 +111,10 @@ fn problem(what: &str) {
         .write();
 }
 
+/// How many messages of the log process are taken at a time: more than its
+/// socket holds.
+const HEARD_AT_ONCE: usize = 1024;
+
 /// The program of this process, for those of its own.
 const OURSELVES: &str = "/proc/self/exe";
 
@@ -143,6 +151,8 @@ struct Shell {
     upgrade: Option<Upgrade>,
     /// Who is told when all services are ready, and was not yet.
     to_tell: Option<String>,
+    /// Programs that run for clients.
+    execs: Vec<exec::Running>,
     /// Clients that wait for an entry, or for all services.
     waits: Vec<Wait>,
 }
@@ -152,6 +162,7 @@ impl Shell {
     fn live(&mut self, signals: &Signals) -> End {
         loop {
             if let Some(end) = self.end {
+                self.log.finish();
                 std::mem::take(&mut self.watchdog).leave(end);
                 return end;
             }
@@ -173,6 +184,7 @@ impl Shell {
             self.watchdog.feed();
             self.feed(Event::Tick);
             self.answer_waits();
+            self.end_abandoned();
             self.tell_ready();
         }
     }
@@ -192,9 +204,14 @@ impl Shell {
                 }
             }
             Token::Door(door) => self.accept(door),
-            Token::Log => self.tell_log(),
+            Token::Log => {
+                self.hear_log();
+                self.tell_log();
+            }
             Token::Client(slot) => self.serve(slot, flags),
             Token::Notify(entry) => self.hear(EntryId(entry)),
+            Token::Called(entry) => self.called(EntryId(entry)),
+            Token::Written(entry) => self.hear_written(EntryId(entry)),
         }
     }
 
@@ -229,6 +246,8 @@ impl Shell {
                 self.note_container(id);
                 return event;
             }
+            Action::Listen { entry, wake } => return self.listen_for(entry, wake),
+            Action::Close(id) => self.close_kept(id),
             Action::Signal(id, signal) => {
                 self.on_container(id, |container| container.signal(signal));
             }
@@ -262,7 +281,9 @@ impl Shell {
     }
 
     fn container(&mut self, id: EntryId) -> Option<&mut Container> {
-        self.containers.get_mut(id.0).and_then(Option::as_mut)
+        let container = self.containers.get_mut(id.0)?.as_mut()?;
+        container.memo.forget();
+        Some(container)
     }
 
     fn on_container(&mut self, id: EntryId, act: impl FnOnce(&mut Container) -> Result<(), Error>) {
@@ -280,6 +301,7 @@ impl Shell {
         if let Some(helper) = self.helpers.iter_mut().find(|helper| helper.entry == id) {
             return Some(event_of_start(id, helper.start()));
         }
+        self.await_no_call(id);
         let options = self.runtime.clone();
         let (heard, started) = match self.container(id) {
             Some(container) => (
@@ -313,6 +335,7 @@ impl Shell {
             for container in self.containers.iter_mut().flatten() {
                 if let Some(output) = &mut container.output {
                     output.handed = false;
+                    container.memo.forget();
                 }
             }
             self.watch_log();
@@ -342,11 +365,31 @@ impl Shell {
     }
 
     fn watch_log(&self) {
-        let flags = EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
         if let Some(socket) = self.log.socket()
             && let Err(error) = self.poller.watch(socket, Token::Log, flags)
         {
             problem(&format!("watch log process: {error}"));
+        }
+    }
+
+    /// Takes what the log process says: so much at a time that it keeps
+    /// nobody waiting.
+    fn hear_log(&mut self) {
+        for _ in 0..HEARD_AT_ONCE {
+            let Some((id, state)) = self.log.hear() else {
+                return;
+            };
+            let known = self
+                .containers
+                .iter()
+                .position(|container| container.as_ref().is_some_and(|c| c.bundle.id == id));
+            if let Some(entry) = known.map(EntryId)
+                && let Some(container) = self.container(entry)
+            {
+                container.file = state;
+                self.note_container(entry);
+            }
         }
     }
 
@@ -393,7 +436,7 @@ impl Shell {
 
     /// Whether `pid` was a process that we know.
     fn reaped_known(&mut self, pid: Pid, how: How) -> bool {
-        if self.asked_ended(pid, how) {
+        if self.asked_ended(pid, how) || self.exec_ended(pid, how) {
             return true;
         }
         let options = self.runtime.clone();
@@ -431,6 +474,7 @@ impl Shell {
         }
         if let Some(entry) = touched {
             self.hear_from_now(entry);
+            self.watch_written(entry);
         }
         // The core has said whether that was a failure.
         self.tell_log();
@@ -452,7 +496,9 @@ impl Shell {
         let containers = self.containers.iter_mut().enumerate();
         let mut containers =
             containers.filter_map(|(index, c)| Some((EntryId(index), c.as_mut()?)));
-        containers.find(|(_, container)| is(container))
+        let (id, container) = containers.find(|(_, container)| is(container))?;
+        container.memo.forget();
+        Some((id, container))
     }
 }
 

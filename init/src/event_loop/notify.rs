@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use super::poller::Token;
 use super::{Shell, now, problem};
 use crate::Error;
-use crate::notify::{self, MAX_MESSAGE};
+use crate::notify::{self, MAX_MESSAGE, Store};
 use crate::plan::Bundle;
 use crate::supervise::{EntryId, Event, Notice, Time};
 use crate::sys::fd;
@@ -27,8 +27,16 @@ const AT_A_TIME: u32 = 32;
 /// Messages that are taken in a second; the rest wait in the socket, and who
 /// sent them with it.
 const IN_A_SECOND: u32 = 200;
-/// Descriptors that may come with a message.
-const DESCRIPTORS: usize = 16;
+/// As many descriptors as may come with a message (`SCM_MAX_FD`, unix(7)).
+const DESCRIPTORS: usize = 253;
+
+/// What a message says.
+#[derive(Debug, Default)]
+struct Said {
+    notices: Vec<Notice>,
+    /// What it wants of descriptors, and those that came with it.
+    store: Option<(Store, Vec<OwnedFd>)>,
+}
 
 /// The folder that is bound into the container of `bundle`.
 fn folder(bundle: &Bundle) -> PathBuf {
@@ -95,13 +103,13 @@ impl Notify {
     }
 
     /// What the messages that are there say, as far as their number allows.
-    fn receive(&mut self) -> Vec<Notice> {
+    fn receive(&mut self) -> Vec<Said> {
         let now = now();
         if now.since(self.second) >= 1000 {
             self.second = now;
             self.taken = 0;
         }
-        let mut notices = Vec::new();
+        let mut all = Vec::new();
         for _ in 0..AT_A_TIME {
             if self.taken >= IN_A_SECOND {
                 self.silent_until = Some(self.second.after(1000));
@@ -111,7 +119,7 @@ impl Notify {
                 Ok((sender, said)) => {
                     self.taken += 1;
                     if sender.is_some_and(|pid| is_in(pid, &self.cgroup)) {
-                        notices.extend(said);
+                        all.push(said);
                     }
                 }
                 Err(Errno::EINTR) => {}
@@ -119,23 +127,25 @@ impl Notify {
                 Err(_) => break,
             }
         }
-        notices
+        all
     }
 }
 
 /// What one message says, and the process that sent it. Descriptors that came
-/// with it are closed, which is what `sd_notify_barrier(3)` waits for.
-fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Vec<Notice>), Errno> {
+/// with it and are not to be kept are closed, which is what
+/// `sd_notify_barrier(3)` waits for.
+fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Said), Errno> {
     let mut text = [0; MAX_MESSAGE];
     let mut parts = [IoSliceMut::new(&mut text)];
     let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials, [RawFd; DESCRIPTORS]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
     let got = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
     let mut sender = None;
+    let mut fds = Vec::new();
     for control in got.cmsgs()? {
         match control {
             ControlMessageOwned::ScmRights(raw) => {
-                raw.into_iter().map(fd::received).for_each(drop);
+                fds.extend(raw.into_iter().map(fd::received));
             }
             ControlMessageOwned::ScmCredentials(who) => sender = Some(Pid::from_raw(who.pid())),
             _ => {}
@@ -144,7 +154,11 @@ fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Vec<Notice>), Errno> 
     let (bytes, whole) = (got.bytes, !got.flags.contains(MsgFlags::MSG_TRUNC));
     // Half a message is none.
     let text = text.get(..bytes).filter(|_| whole).unwrap_or_default();
-    Ok((sender, notify::parse(text)))
+    let said = Said {
+        notices: notify::parse(text),
+        store: notify::store(text).map(|store| (store, fds)),
+    };
+    Ok((sender, said))
 }
 
 /// Whether the process `pid` is in `cgroup` or below it.
@@ -176,10 +190,14 @@ fn cgroup_of(bundle: &Bundle) -> String {
 }
 
 impl Shell {
+    /// Where the entry says how it is, if it may.
+    fn notify(&self, id: EntryId) -> Option<&Notify> {
+        self.containers.get(id.0)?.as_ref()?.notify.as_ref()
+    }
+
     /// Listens to what the entry says, where it may say something.
     pub(super) fn watch_notify(&mut self, id: EntryId) {
-        let socket = self.containers.get(id.0).and_then(Option::as_ref);
-        if let Some(notify) = socket.and_then(|container| container.notify.as_ref())
+        if let Some(notify) = self.notify(id)
             && let Err(error) =
                 self.poller
                     .watch(notify.socket(), Token::Notify(id.0), EpollFlags::EPOLLIN)
@@ -191,6 +209,9 @@ impl Shell {
     /// Takes what the entry has said. What it says before the core knows that it
     /// runs waits in the socket.
     pub(super) fn hear(&mut self, id: EntryId) {
+        if self.notify(id).is_none() {
+            return;
+        }
         let container = self.container(id);
         let runs = container.as_ref().is_some_and(|c| c.is_announced());
         let Some(notify) = container.and_then(|c| c.notify.as_mut()) else {
@@ -200,18 +221,30 @@ impl Shell {
             self.listen(id, EpollFlags::empty());
             return;
         }
-        let notices = notify.receive();
+        let all = notify.receive();
         // Whoever has said too much is not heard for a while.
         if notify.silent_until.is_some() {
             self.listen(id, EpollFlags::empty());
         }
-        if notices.is_empty() {
+        if all.is_empty() {
             return;
         }
-        for notice in notices {
-            self.notice(id, notice);
+        for said in all {
+            if let Some((store, fds)) = said.store {
+                self.store(id, store, fds);
+            }
+            for notice in said.notices {
+                self.notice(id, notice);
+            }
         }
         self.save();
+    }
+
+    fn store(&mut self, id: EntryId, said: Store, fds: Vec<OwnedFd>) {
+        if let Some(container) = self.container(id) {
+            let most = container.bundle.runtime.supervision.fd_store;
+            container.kept.store(said, fds, most);
+        }
     }
 
     fn notice(&mut self, entry: EntryId, notice: Notice) {
@@ -232,8 +265,7 @@ impl Shell {
     }
 
     fn listen(&self, id: EntryId, flags: EpollFlags) {
-        let container = self.containers.get(id.0).and_then(Option::as_ref);
-        if let Some(notify) = container.and_then(|container| container.notify.as_ref())
+        if let Some(notify) = self.notify(id)
             && let Err(error) = self
                 .poller
                 .change(notify.socket(), Token::Notify(id.0), flags)
@@ -254,6 +286,12 @@ impl Shell {
         let now = now();
         for index in 0..self.containers.len() {
             let id = EntryId(index);
+            if self
+                .notify(id)
+                .is_none_or(|notify| notify.silent_until.is_none())
+            {
+                continue;
+            }
             let notify = self.container(id).and_then(|c| c.notify.as_mut());
             let ends = |until: &mut Time| *until <= now;
             if notify.is_some_and(|notify| notify.silent_until.take_if(ends).is_some()) {

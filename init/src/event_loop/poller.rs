@@ -22,6 +22,10 @@ pub(super) enum Token {
     Client(usize),
     /// What a service says, by its entry.
     Notify(usize),
+    /// Somebody who comes to a service's socket.
+    Called(usize),
+    /// What a service writes when it is ready.
+    Written(usize),
 }
 
 const SIGNALS: u64 = 0;
@@ -29,8 +33,11 @@ const CONTROL: u64 = 1;
 const LOG: u64 = 2;
 const VIEW: u64 = 3;
 const CLIENTS: u64 = 16;
-/// Beyond all clients.
-const NOTIFY: u64 = 1 << 32;
+/// Beyond all clients: which of an entry's, and the entry.
+const ENTRIES: u32 = 32;
+const NOTIFY: u64 = 1;
+const CALLED: u64 = 2;
+const WRITTEN: u64 = 3;
 
 impl Token {
     fn encode(self) -> u64 {
@@ -40,17 +47,26 @@ impl Token {
             Self::Door(Door::View) => VIEW,
             Self::Log => LOG,
             Self::Client(slot) => CLIENTS + slot as u64,
-            Self::Notify(entry) => NOTIFY + entry as u64,
+            Self::Notify(entry) => NOTIFY << ENTRIES | entry as u64,
+            Self::Called(entry) => CALLED << ENTRIES | entry as u64,
+            Self::Written(entry) => WRITTEN << ENTRIES | entry as u64,
         }
     }
 
     fn decode(data: u64) -> Option<Self> {
+        let entry = usize::try_from(data & u64::from(u32::MAX)).ok()?;
+        match data >> ENTRIES {
+            0 => {}
+            NOTIFY => return Some(Self::Notify(entry)),
+            CALLED => return Some(Self::Called(entry)),
+            WRITTEN => return Some(Self::Written(entry)),
+            _ => return None,
+        }
         match data {
             SIGNALS => Some(Self::Signals),
             CONTROL => Some(Self::Door(Door::Control)),
             VIEW => Some(Self::Door(Door::View)),
             LOG => Some(Self::Log),
-            entry if entry >= NOTIFY => usize::try_from(entry - NOTIFY).ok().map(Self::Notify),
             client => usize::try_from(client.checked_sub(CLIENTS)?)
                 .ok()
                 .map(Self::Client),
@@ -61,7 +77,8 @@ impl Token {
 /// How many events are taken at a time; the rest come with the next call.
 const EVENTS: usize = 16;
 
-/// An epoll descriptor. A watched descriptor leaves it by being closed.
+/// An epoll descriptor. A watched descriptor leaves it by being closed, unless
+/// another process has it too.
 #[derive(Debug)]
 pub(super) struct Poller(Epoll);
 
@@ -78,6 +95,11 @@ impl Poller {
         Ok(self
             .0
             .modify(fd, &mut EpollEvent::new(flags, token.encode()))?)
+    }
+
+    /// Ends the watch of a descriptor.
+    pub(super) fn forget(&self, fd: impl AsFd) -> io::Result<()> {
+        Ok(self.0.delete(fd)?)
     }
 
     /// Waits for something to happen, at most for `timeout`, rounded up, so
@@ -118,6 +140,8 @@ mod tests {
             Token::Client(9),
             Token::Notify(0),
             Token::Notify(9),
+            Token::Called(9),
+            Token::Written(9),
         ] {
             assert_eq!(Token::decode(token.encode()), Some(token));
         }

@@ -7,6 +7,7 @@ use crate::supervise::{Ended, How, Kind, Report, SystemState, Time};
 pub(super) const fn word(report: &Report) -> &'static str {
     match report {
         Report::Waiting { .. } => "waiting",
+        Report::Listening => "listening",
         Report::Starting => "starting",
         Report::Running { .. } => "running",
         Report::Ready { .. } => "ready",
@@ -26,7 +27,7 @@ pub(super) fn entry(kind: Kind, name: &str, report: &Report) -> Line {
     let line = |level| Line::new(level, &subject, word(report));
     match report {
         Report::Waiting { requires } => line(Level::Info).with("requires", requires),
-        Report::Starting => line(Level::Info),
+        Report::Listening | Report::Starting => line(Level::Info),
         Report::Running { pid } => line(Level::Info).with("pid", pid),
         Report::Ready { ms } => line(Level::Info).with("ms", ms),
         Report::Unhealthy { failures, error } => line(Level::Error)

@@ -2,7 +2,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hullkit_bundle::control::{Change, ErrorCode, Op, Reply, Status, System, Usage, VERSION};
+use hullkit_bundle::control::{
+    self as protocol, Change, ErrorCode, FileStatus, Op, Reply, Status, System, Usage, VERSION,
+};
 use nix::sys::epoll::EpollFlags;
 
 use super::poller::Token;
@@ -99,7 +101,7 @@ impl Shell {
     fn carry_out(&mut self, id: RequestId, op: Op) -> Option<Reply> {
         let (ask, name, wait) = match op {
             Op::List => {
-                let entries = status::entries(&self.core, now());
+                let entries = self.entries();
                 return Some(Reply::Status(Box::new(Status {
                     system: None,
                     entries,
@@ -113,6 +115,7 @@ impl Shell {
             Op::Halt => return Some(self.go_down(End::Halt)),
             Op::Kexec => return Some(self.kexec()),
             Op::Kill { name, signal } => return Some(self.signal(&name, signal)),
+            Op::Exec(exec) => return self.exec(id, &exec),
             Op::Wait { name } => return self.wait(id, name.as_deref()),
             Op::Top => return Some(self.top()),
             Op::Version => {
@@ -180,7 +183,7 @@ impl Shell {
         };
         let entry = self.core.entry(entry)?;
         match entry.state() {
-            _ if entry.spec().kind == Kind::Service && entry.is_up() => Some(Reply::Ok),
+            _ if entry.spec().kind == Kind::Service && entry.is_there() => Some(Reply::Ok),
             State::Exited if entry.spec().kind != Kind::Service => Some(Reply::Ok),
             state @ (State::Exited | State::Failed | State::Skipped) => failed(format!(
                 "{}: {}",
@@ -207,11 +210,11 @@ impl Shell {
 
     /// Tells who listens that an entry, or the machine, has changed.
     pub(super) fn tell_change(&mut self, state: &str, id: Option<EntryId>) {
-        let Some(control) = self.control.as_mut().filter(|c| c.has_listeners()) else {
+        if !self.control.as_ref().is_some_and(Server::has_listeners) {
             return;
-        };
-        let entry = id.and_then(|id| self.core.entry(id));
-        if entry.is_some_and(|entry| entry.spec().kind.is_helper()) {
+        }
+        let entry = id.and_then(|id| self.describe(id));
+        if id.is_some() && entry.is_none() {
             return;
         }
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -219,10 +222,11 @@ impl Shell {
         let change = Change {
             time_ms: u64::try_from(time).unwrap_or(u64::MAX),
             state: state.to_owned(),
-            entry: entry.map(|entry| status::entry(entry, now())),
+            entry,
             lost: 0,
         };
-        for slot in control.tell(&change) {
+        let told = self.control.as_mut().map(|control| control.tell(&change));
+        for slot in told.into_iter().flatten() {
             self.watch_client(slot);
         }
     }
@@ -299,22 +303,44 @@ impl Shell {
         };
         Reply::Status(Box::new(Status {
             system: Some(system),
-            entries: status::entries(&self.core, now),
+            entries: self.entries(),
         }))
     }
 
     fn status_of(&self, name: &str) -> Reply {
         let entry = match names::resolve(name, self.core.entries()) {
-            Ok(id) => self.core.entry(id),
+            Ok(id) => self.describe(id),
             Err(unknown) => return not_found(unknown),
         };
         Reply::Status(Box::new(Status {
             system: None,
-            entries: entry
-                .map(|entry| status::entry(entry, now()))
-                .into_iter()
-                .collect(),
+            entries: entry.into_iter().collect(),
         }))
+    }
+
+    /// All entries, for clients.
+    fn entries(&self) -> Vec<protocol::Entry> {
+        let all = 0..self.core.entries().len();
+        all.filter_map(|index| self.describe(EntryId(index)))
+            .collect()
+    }
+
+    /// An entry, for clients; none: it is not for them.
+    fn describe(&self, id: EntryId) -> Option<protocol::Entry> {
+        let entry = self.core.entry(id)?;
+        if entry.spec().kind.is_helper() {
+            return None;
+        }
+        let file = entry.spec().supervision.log.as_ref();
+        let state = self.containers.get(id.0).and_then(Option::as_ref);
+        Some(protocol::Entry {
+            log: file.zip(state).map(|(file, container)| FileStatus {
+                path: file.path.clone(),
+                error: Some(container.file.error.clone()).filter(|e| !e.is_empty()),
+                lost: container.file.lost,
+            }),
+            ..status::entry(entry, now())
+        })
     }
 }
 

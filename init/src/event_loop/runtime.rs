@@ -6,12 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use hullkit_bundle::control::Exec;
 use hullkit_bundle::layout;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
+use super::OURSELVES;
 use crate::Error;
 use crate::cmdline::Cmdline;
+use crate::hand_over::{self, Gift};
 use crate::plan::Bundle;
 use crate::supervise::How;
 use crate::sys::spawn::{self, Streams};
@@ -74,8 +77,9 @@ fn log_file(bundle: &Bundle) -> PathBuf {
     Path::new(layout::RUN).join(format!("{}.log", bundle.id))
 }
 
-/// The runtime's arguments for `call`.
-fn arguments(call: Call, bundle: &Bundle, debug: bool) -> Vec<OsString> {
+/// The runtime's arguments for `call`, which keeps `more` descriptors beyond
+/// those that listen.
+fn arguments(call: Call, bundle: &Bundle, more: usize, debug: bool) -> Vec<OsString> {
     let log = log_file(bundle);
     let mut args: Vec<OsString> = [
         "--root",
@@ -96,6 +100,10 @@ fn arguments(call: Call, bundle: &Bundle, debug: bool) -> Vec<OsString> {
             if call == Call::Run {
                 args.push("--detach".into());
             }
+            if more > 0 {
+                args.push("--preserve-fds".into());
+                args.push(more.to_string().into());
+            }
             args.push("--bundle".into());
             args.push(bundle.dir.clone().into());
             args.push("--pid-file".into());
@@ -115,7 +123,69 @@ pub(super) fn call(
     streams: Streams,
     options: &Options,
 ) -> Result<Pid, Error> {
-    let args = arguments(call, bundle, options.debug);
+    let args = arguments(call, bundle, 0, options.debug);
+    spawn::spawn(&options.program, &options.program, &args, streams)
+        .map_err(Error::os("execute", &options.program))
+}
+
+/// The same for a container that is given descriptors.
+pub(super) fn call_with(
+    call: Call,
+    bundle: &Bundle,
+    gift: &Gift<'_>,
+    streams: Streams,
+    options: &Options,
+) -> Result<Pid, Error> {
+    let mut args = vec![gift.argument().into(), options.program.as_ref().into()];
+    args.extend(arguments(call, bundle, gift.more(), options.debug));
+    let stdin = gift.send().map_err(Error::os("hand over to", &bundle.id))?;
+    let streams = Streams {
+        stdin: Some(stdin),
+        ..streams
+    };
+    spawn::spawn(OURSELVES, hand_over::NAME, &args, streams)
+        .map_err(Error::os("execute", hand_over::NAME))
+}
+
+/// Starts the runtime for a program in the running container of `bundle`.
+pub(super) fn exec(
+    bundle: &Bundle,
+    exec: &Exec,
+    streams: Streams,
+    options: &Options,
+) -> Result<Pid, Error> {
+    let mut args = vec!["--root", layout::RUNTIME_ROOT, "exec"];
+    if exec.tty {
+        args.push("--tty");
+    }
+    let valued = [("--cwd", &exec.cwd), ("--user", &exec.user)];
+    for (name, value) in valued {
+        if let Some(value) = value {
+            args.extend([name, value]);
+        }
+    }
+    for value in &exec.env {
+        args.extend(["--env", value]);
+    }
+    args.push(&bundle.id);
+    args.extend(exec.args.iter().map(String::as_str));
+    spawn::spawn(&options.program, &options.program, &args, streams)
+        .map_err(Error::os("execute", &options.program))
+}
+
+/// The cgroup of the commands that find out how a service is, below its own.
+pub(super) const PROBES: &str = "hullkit-probe";
+
+/// Starts the runtime for such a command; the cgroup is there.
+pub(super) fn probe(
+    bundle: &Bundle,
+    command: &[String],
+    streams: Streams,
+    options: &Options,
+) -> Result<Pid, Error> {
+    let mut args = vec!["--root", layout::RUNTIME_ROOT, "exec", "--cgroup", PROBES];
+    args.push(&bundle.id);
+    args.extend(command.iter().map(String::as_str));
     spawn::spawn(&options.program, &options.program, &args, streams)
         .map_err(Error::os("execute", &options.program))
 }

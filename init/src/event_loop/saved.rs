@@ -6,15 +6,18 @@ use std::os::fd::AsRawFd;
 use nix::unistd::Pid;
 
 use super::container::{Container, Job, Process};
+use super::kept::Kept;
 use super::notify::Notify;
 use super::output::Output;
 use super::runtime::Call;
+use super::written::Written;
 use super::{Shell, probes, problem};
 use crate::control::Door;
 use crate::life::inherited::Inherited;
 use crate::life::record::{Record, Writer};
 use crate::life::snapshot::Snapshot;
 use crate::life::state;
+use crate::log::message::FileState;
 use crate::supervise::{EntryId, How};
 use crate::sys::pidfd;
 
@@ -75,7 +78,7 @@ impl Shell {
         }
         self.core.save(&mut to);
         for container in self.containers.iter().flatten() {
-            container.save(&mut to);
+            container.memo.write(&mut to, |to| container.save(to));
         }
         self.log.save(&mut to);
         for helper in &self.helpers {
@@ -92,6 +95,9 @@ impl Shell {
             for (key, door) in DOORS {
                 to.fd(key, &control.listener(door).as_raw_fd());
             }
+        }
+        for exec in &self.execs {
+            exec.save(self.control.as_ref(), &mut to);
         }
         to
     }
@@ -110,16 +116,25 @@ impl Container {
                 .flag("announced", process.announced);
         }
         to.some("successor", self.successor);
+        if self.file != FileState::default() {
+            to.text("log_error", &self.file.error)
+                .field("log_lost", self.file.lost);
+        }
         if let Some(output) = &self.output {
             output.save(to);
         }
         if let Some(notify) = &self.notify {
             to.fd("notify", &notify.socket().as_raw_fd());
         }
+        if let Some(written) = &self.written {
+            written.save(to);
+        }
+        self.kept.save(to);
     }
 
     /// Takes what [`Self::save`] has written.
     pub(super) fn restore(&mut self, record: &Record<'_>, fds: &mut Inherited) {
+        self.memo.forget();
         let pid = |key: &str| record.parsed(key).map(Pid::from_raw);
         let call = record.get("call").and_then(Call::from_word);
         self.job = call
@@ -132,9 +147,16 @@ impl Container {
             announced: record.flag("announced"),
         });
         self.successor = pid("successor");
+        self.file = FileState {
+            error: record.text("log_error").unwrap_or_default(),
+            lost: record.parsed("log_lost").unwrap_or_default(),
+        };
         let notify = record.parsed("notify").and_then(|fd| fds.take(fd));
         self.notify = notify.map(|fd| Notify::adopt(fd.into(), &self.bundle));
         self.output = Output::restore(record, fds).or(self.output.take());
+        self.written = Written::restore(record, fds);
+        let wanted = self.bundle.runtime.supervision.sockets.len();
+        self.kept = Kept::restore(record, fds, wanted);
     }
 
     /// The processes that it has: the runtime's, and its first one.

@@ -55,6 +55,7 @@ impl Shell {
             crash_test: booted.cmdline.crash_test,
             upgrade: None,
             to_tell: booted.cmdline.ready,
+            execs: Vec::new(),
             waits: Vec::new(),
         }
     }

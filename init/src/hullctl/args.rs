@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use hullkit_bundle::control::Op;
+use hullkit_bundle::control::{Exec, Op};
 
 use crate::log::kernel;
 
@@ -30,6 +30,8 @@ Usage: hullctl [--json] [--timeout SECONDS] COMMAND
   stop NAME...               stop services, and leave them so
   restart NAME...            stop and start services
                              (with --no-wait: the answer is not waited for)
+  exec [-t] [-u UID[:GID]] [-w DIR] [-e NAME=VALUE]... NAME PROGRAM [ARG]...
+                             run a program in a container (-t: with a terminal)
   kill [-s SIGNAL] NAME...   send a signal (KILL) to the first process
   reexec [FILE]              execute init again, or FILE in its place; all runs on
   poweroff, reboot, halt     stop everything, and end the machine
@@ -73,6 +75,8 @@ pub(super) enum Command {
         /// Whether to stay until PID 1 closes the connection.
         stay: bool,
     },
+    /// Run a program in a container.
+    Exec(Exec),
     /// Ask PID 1 for two samples.
     Top,
     /// Ask the log process.
@@ -101,6 +105,7 @@ struct Raw {
     since: Option<Since>,
     signal: Option<i32>,
     timeout: Option<Duration>,
+    exec: Exec,
     words: Vec<String>,
 }
 
@@ -112,6 +117,8 @@ pub(super) fn parse(args: &[OsString]) -> Result<Parsed, String> {
     let mut only_words = false;
     while let Some(arg) = args.next() {
         let arg = arg.ok_or("an argument is not UTF-8")?;
+        // What follows the container's name is the program's.
+        only_words |= matches!(raw.words.as_slice(), [exec, _, ..] if exec == "exec");
         if !only_words && arg == "--" {
             only_words = true;
         } else if only_words || !arg.starts_with('-') || arg == "-" {
@@ -135,6 +142,7 @@ impl Raw {
         match arg {
             "--json" => self.json = true,
             "-f" | "--follow" => self.follow = true,
+            "-t" | "--tty" => self.exec.tty = true,
             "-k" | "--kernel" => self.kernel = true,
             "--wait" => self.wait = Some(true),
             "--no-wait" => self.wait = Some(false),
@@ -158,6 +166,9 @@ impl Raw {
                 self.lines = Some(lines.map_err(wrong)?);
             }
             "--since" => self.since = Some(time::since(value)?),
+            "-u" | "--user" => self.exec.user = Some(value.to_owned()),
+            "-w" | "--cwd" => self.exec.cwd = Some(value.to_owned()),
+            "-e" | "--env" => self.exec.env.push(value.to_owned()),
             "-s" | "--signal" => self.signal = Some(signal::number(value)?),
             _ => {
                 let seconds: Option<u64> = value.parse().ok();
@@ -191,6 +202,9 @@ impl Raw {
         let logs = self.kernel || self.follow || self.lines.is_some() || self.since.is_some();
         if logs && word != "logs" {
             return Err(format!("{word} takes none of -f, -k, -n, --since"));
+        }
+        if self.exec != Exec::default() && word != "exec" {
+            return Err(format!("{word} takes none of -t, -u, -w, -e"));
         }
         if self.signal.is_some() && word != "kill" {
             return Err(format!("{word} takes no --signal"));
@@ -236,6 +250,7 @@ impl Raw {
             "kexec" => none(Op::Kexec)?,
             "version" => none(Op::Version)?,
             "top" => return none(Op::Top).map(|_| Command::Top),
+            "exec" => return exec(self.exec, names).map(Command::Exec),
             "completion" => return completion(&names).map(Command::Completion),
             "logs" if self.kernel && !names.is_empty() => {
                 return Err("the kernel's log stands alone".to_owned());
@@ -263,7 +278,20 @@ impl Raw {
 }
 
 /// Options with a value.
-const VALUED: [&str; 6] = ["-n", "--lines", "--since", "-s", "--signal", "--timeout"];
+const VALUED: [&str; 12] = [
+    "-n",
+    "--lines",
+    "--since",
+    "-s",
+    "--signal",
+    "--timeout",
+    "-u",
+    "--user",
+    "-w",
+    "--cwd",
+    "-e",
+    "--env",
+];
 
 /// `--name=VALUE`, `-nVALUE`, or the option alone.
 fn split(arg: &str) -> (&str, Option<&str>) {
@@ -278,6 +306,21 @@ fn split(arg: &str) -> (&str, Option<&str>) {
         Some((name, value)) => (name, Some(value)),
         None => (arg, None),
     }
+}
+
+fn exec(options: Exec, words: Vec<String>) -> Result<Exec, String> {
+    let mut words = words.into_iter();
+    let (Some(name), args) = (words.next(), words.collect::<Vec<_>>()) else {
+        return Err("exec needs a name".to_owned());
+    };
+    if args.is_empty() {
+        return Err("exec needs a program".to_owned());
+    }
+    Ok(Exec {
+        name,
+        args,
+        ..options
+    })
 }
 
 fn completion(names: &[String]) -> Result<&'static str, String> {
@@ -384,6 +427,22 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_name_is_the_programs() {
+        let run = parsed("exec -t --user 1:2 -eA=b web ls -l --json -- x").unwrap();
+        let exec = Exec {
+            name: "web".to_owned(),
+            args: ["ls", "-l", "--json", "--", "x"]
+                .map(str::to_owned)
+                .to_vec(),
+            tty: true,
+            user: Some("1:2".to_owned()),
+            env: vec!["A=b".to_owned()],
+            cwd: None,
+        };
+        assert_eq!((run.command, run.json), (Command::Exec(exec), false));
+    }
+
+    #[test]
     fn usage_errors() {
         for line in [
             "",
@@ -396,6 +455,9 @@ mod tests {
             "logs -fn3 web",
             "logs -k web",
             "list -k",
+            "exec",
+            "exec web",
+            "list -t",
             "logs --since yesterday",
             "list -f",
             "list --wait",
@@ -420,7 +482,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_every_completion() {
-        let commands = "list status top events logs wait start stop restart kill reexec \
+        let commands = "list status top events logs wait start stop restart exec kill reexec \
                         poweroff reboot halt kexec version completion";
         for shell in ["bash", "zsh", "fish"] {
             let text = completion(&[shell.to_owned()]).unwrap();

@@ -1,11 +1,13 @@
 //! The client's end of the control socket.
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use hullkit_bundle::control::{Op, Reply, Request, VERSION};
 use hullkit_bundle::layout;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::Serialize;
 
 use super::Failure;
@@ -22,7 +24,11 @@ impl Connection {
             version: VERSION,
             op: op.clone(),
         };
-        let stream = match send(layout::CONTROL_SOCKET, &request) {
+        let sent = match op {
+            Op::Exec(_) => send_with_streams(layout::CONTROL_SOCKET, &request),
+            _ => send(layout::CONTROL_SOCKET, &request),
+        };
+        let stream = match sent {
             // Who may not ask may still look.
             Err(Error::Os { .. }) if op.only_looks() && !may_connect() => {
                 send(layout::VIEW_SOCKET, &request)?
@@ -75,14 +81,35 @@ fn may_connect() -> bool {
     UnixStream::connect(layout::CONTROL_SOCKET).is_ok()
 }
 
-/// Connects to `path` and sends `message` as one line.
-pub(super) fn send(path: &str, message: &impl Serialize) -> Result<UnixStream, Error> {
-    let mut stream = UnixStream::connect(path).map_err(Error::os("connect to", path))?;
+/// The same with our standard input, output and error.
+fn send_with_streams(path: &str, message: &impl Serialize) -> Result<UnixStream, Error> {
+    let stream = UnixStream::connect(path).map_err(Error::os("connect to", path))?;
+    let line = line(path, message)?;
+    let fds = [0, 1, 2];
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let parts = [io::IoSlice::new(&line)];
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    let sent = sendmsg::<()>(stream.as_raw_fd(), &parts, &rights, flags, None);
+    match sent.map_err(Error::os("write to", path))? {
+        // A request fits into a socket's buffer.
+        count if count == line.len() => Ok(stream),
+        _ => Err(Error::os("write to", path)(io::ErrorKind::WriteZero)),
+    }
+}
+
+fn line(path: &str, message: &impl Serialize) -> Result<Vec<u8>, Error> {
     let mut line = serde_json::to_vec(message).map_err(|source| Error::Json {
         object: path.to_owned(),
         source,
     })?;
     line.push(b'\n');
+    Ok(line)
+}
+
+/// Connects to `path` and sends `message` as one line.
+pub(super) fn send(path: &str, message: &impl Serialize) -> Result<UnixStream, Error> {
+    let mut stream = UnixStream::connect(path).map_err(Error::os("connect to", path))?;
+    let line = line(path, message)?;
     // It may have been answered and closed before it was read: the answer
     // tells why.
     match stream.write_all(&line) {

@@ -64,7 +64,7 @@ fn id(name: &str) -> Result<String, Failure> {
             )),
         },
         Reply::Error { code, message } => Err(failed(code, message)),
-        Reply::Ok | Reply::Event(_) | Reply::Top { .. } | Reply::Version { .. } => Err(failed(
+        _ => Err(failed(
             ErrorCode::Failed,
             "init answered something else".to_owned(),
         )),

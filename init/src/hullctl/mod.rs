@@ -9,14 +9,14 @@ mod connection;
 mod logs;
 mod signal;
 mod table;
-mod time;
+pub(crate) mod time;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use hullkit_bundle::control::{ErrorCode, Op, Reply};
+use hullkit_bundle::control::{ErrorCode, Exec, Op, Reply};
 
 use args::{Command, Parsed, Run};
 use connection::Connection;
@@ -32,6 +32,10 @@ const TIMED_OUT: u8 = 5;
 pub fn main(args: &[OsString]) -> ExitCode {
     let outcome = match args::parse(args) {
         Ok(Parsed::Help) => print(args::HELP),
+        Ok(Parsed::Run(Run {
+            command: Command::Exec(exec),
+            ..
+        })) => return run_program(exec),
         Ok(Parsed::Run(command)) => run(command),
         Err(error) => Err(Failure {
             code: USAGE,
@@ -69,6 +73,8 @@ fn run(run: Run) -> Result<(), Failure> {
     match run.command {
         Command::Logs(logs) => logs::run(&logs, json),
         Command::Top => top(json, timeout),
+        // That has an exit code of its own.
+        Command::Exec(exec) => ask(&Op::Exec(exec), json, false, timeout),
         Command::Completion(text) => print(text),
         Command::Ask { ops, stay } => {
             // All are tried; the first failure decides the exit code.
@@ -141,7 +147,7 @@ fn show(op: &Op, reply: Reply, json: bool) -> Result<(), Failure> {
             "hullctl {}\ninit {version}, protocol {protocol}\n",
             env!("CARGO_PKG_VERSION")
         )),
-        Reply::Ok | Reply::Top { .. } | Reply::Error { .. } => Ok(()),
+        Reply::Ok | Reply::Top { .. } | Reply::Exited { .. } | Reply::Error { .. } => Ok(()),
     }
 }
 
@@ -184,6 +190,26 @@ fn top(json: bool, timeout: Option<Duration>) -> Result<(), Failure> {
     let after = sample()?;
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     print(&table::top(&before, &after, ms))
+}
+
+/// Runs a program in a container; its exit code is ours.
+fn run_program(exec: Exec) -> ExitCode {
+    let failure = match connection::ask(&Op::Exec(exec), None) {
+        Ok(Reply::Exited { code }) => {
+            return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
+        }
+        Ok(Reply::Error { code, message }) => Failure {
+            code: exit_code(code),
+            message,
+        },
+        Ok(_) => Failure {
+            code: FAILED,
+            message: "init answered something else".to_owned(),
+        },
+        Err(failure) => failure,
+    };
+    let _closed = writeln!(io::stderr(), "hullctl: {}", failure.message);
+    ExitCode::from(failure.code)
 }
 
 fn exit_code(code: ErrorCode) -> u8 {

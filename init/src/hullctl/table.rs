@@ -72,6 +72,9 @@ fn detail(entry: &Entry) -> String {
         parts.push("unhealthy".to_owned());
     }
     parts.extend(entry.error.clone());
+    if let Some(error) = entry.log.as_ref().and_then(|log| log.error.as_ref()) {
+        parts.push(format!("log: {error}"));
+    }
     parts.join(", ")
 }
 
@@ -143,6 +146,14 @@ fn one(entry: &Entry) -> String {
     add("Status:", entry.status.clone());
     add("Crash loop:", entry.crash_loop.then(|| "yes".to_owned()));
     add("Error:", entry.error.clone());
+    if let Some(log) = &entry.log {
+        add("Log:", Some(log.path.clone()));
+        add(
+            "Log lost:",
+            Some(log.lost.to_string()).filter(|_| log.lost > 0),
+        );
+        add("Log error:", log.error.clone());
+    }
     columns(&rows)
 }
 
@@ -377,6 +388,7 @@ mod tests {
             id: "services.web".to_owned(),
             stream: Stream::Stderr,
             text: "\x1b[2Jä".to_owned(),
+            n: 2,
             lost: 2,
         };
         assert_eq!(

@@ -94,7 +94,7 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
 
 /// `2026-11-24T03:15:33.250Z`: RFC 3339, by the algorithm for days of the
 /// proleptic Gregorian calendar in eras of 400 years.
-pub(super) fn time_of_day(unix_ms: u64) -> String {
+pub(crate) fn time_of_day(unix_ms: u64) -> String {
     let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Days are counted from the first of March of the year 0, so that the leap

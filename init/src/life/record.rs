@@ -9,10 +9,12 @@
 //! those that are missing as they are at the beginning. So a field can be added
 //! without a new version.
 
-use crate::escape;
-use std::fmt::{Display, Write as _};
+use std::cell::RefCell;
+use std::fmt::{self, Display, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::str::FromStr;
+
+use crate::escape;
 
 /// Text being written.
 #[derive(Debug, Default)]
@@ -74,11 +76,50 @@ impl Writer {
         self.field(key, fd)
     }
 
+    /// A record that was written before, and has not changed since.
+    fn again(&mut self, text: &str, highest: RawFd) {
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.text.push_str(text);
+        self.highest = self.highest.max(highest);
+    }
+
     /// The text so far, as whole lines, and the highest descriptor in it.
     #[must_use]
     pub fn finish(mut self) -> (String, RawFd) {
         self.text.push('\n');
         (self.text, self.highest)
+    }
+}
+
+/// A record's text, kept as long as what it is about does not change: the state
+/// is written at each step, and little of it is new.
+#[derive(Default)]
+pub struct Memo(RefCell<Option<(String, RawFd)>>);
+
+impl Memo {
+    /// To be called before whatever it is about is changed.
+    pub fn forget(&mut self) {
+        *self.0.get_mut() = None;
+    }
+
+    /// Writes the record, which `make` makes where it is not known.
+    pub fn write(&self, to: &mut Writer, make: impl FnOnce(&mut Writer)) {
+        let mut known = self.0.borrow_mut();
+        let (text, highest) = known.get_or_insert_with(|| {
+            let mut writer = Writer::default();
+            make(&mut writer);
+            (writer.text, writer.highest)
+        });
+        to.again(text, *highest);
+    }
+}
+
+/// It is no part of what it stands by.
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
     }
 }
 
@@ -120,6 +161,12 @@ impl<'a> Record<'a> {
         fields.filter_map(|(_, value)| value.parse().ok())
     }
 
+    /// The texts of all fields of this name.
+    pub fn texts(&self, key: &str) -> impl Iterator<Item = String> {
+        let fields = self.fields.iter().filter(move |(name, _)| *name == key);
+        fields.map(|(_, value)| escape::undo(value, b'%', 2, 16))
+    }
+
     /// Whether the field is there.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
@@ -151,6 +198,24 @@ mod tests {
         let records: Vec<_> = Record::parse(&text).collect();
         assert_eq!(records[0].parsed::<u64>("since"), Some(7));
         assert!(records[1].flag("listens") && !records[1].flag("no"));
+    }
+
+    #[test]
+    fn a_memo_is_made_once_until_it_is_forgotten() {
+        let mut memo = Memo::default();
+        let write = |memo: &Memo, value: u32| {
+            let mut writer = Writer::default();
+            memo.write(writer.record("first"), |to| {
+                to.record("second")
+                    .fd("value", &i32::try_from(value).unwrap());
+            });
+            writer.finish()
+        };
+        let one = ("first\nsecond value=1\n".to_owned(), 1);
+        assert_eq!(write(&memo, 1), one);
+        assert_eq!(write(&memo, 2), one);
+        memo.forget();
+        assert_eq!(write(&memo, 2).0, "first\nsecond value=2\n");
     }
 
     proptest! {

@@ -257,6 +257,7 @@ fn log_line(line: &Line, id: &str, lost: u64) -> LogLine {
         id: id.to_owned(),
         stream: line.stream,
         text: String::from_utf8_lossy(&line.text).into_owned(),
+        n: line.ordinal,
         lost,
     }
 }

@@ -50,12 +50,60 @@ pub(super) enum Record<'a> {
     },
     /// A run of the container has ended.
     RunEnded { place: usize },
+    /// Lines of the container before `next` are in its file.
+    Filed { place: usize, filed: Filed },
+}
+
+/// How far a container's file on a disk is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filed {
+    /// The ordinal of the next line that it is to have.
+    pub(super) next: u64,
+    /// The file's size, in bytes, and its inode; 0 before it was opened.
+    pub(super) at: At,
+    /// Lines that it will never have.
+    pub(super) lost: u64,
+}
+
+/// A file, as far as it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) size: u64,
+    pub(super) inode: u64,
+}
+
+impl Filed {
+    fn encode(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let numbers = [self.at.size, self.at.inode, self.lost];
+        let parts = numbers.into_iter().flat_map(u64::to_le_bytes);
+        for (byte, part) in bytes.iter_mut().zip(parts) {
+            *byte = part;
+        }
+        bytes
+    }
+
+    fn decode(next: u64, bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes.chunks_exact(8).map(|chunk| {
+            let chunk = chunk.first_chunk().copied().unwrap_or_default();
+            u64::from_le_bytes(chunk)
+        });
+        Some(Self {
+            next,
+            at: At {
+                size: numbers.next()?,
+                inode: numbers.next()?,
+            },
+            lost: numbers.next()?,
+        })
+    }
 }
 
 const CONTAINER: u8 = 1;
 const BYTES: [u8; 2] = [2, 3];
 const LINE: [u8; 2] = [4, 5];
 const RUN_ENDED: u8 = 6;
+const FILED: u8 = 7;
 
 fn of_stream([stdout, stderr]: [u8; 2], stream: Stream) -> u8 {
     match stream {
@@ -80,6 +128,7 @@ fn header(kind: u8, place: usize, length: u32, number: u64) -> [u8; HEADER] {
 
 impl<'a> Record<'a> {
     fn encode(&self, to: &mut Vec<u8>) {
+        let file;
         let (kind, place, number, content) = match *self {
             Self::Container { id, ordinal } => (CONTAINER, 0, ordinal, id.as_bytes()),
             Self::Bytes {
@@ -95,6 +144,10 @@ impl<'a> Record<'a> {
                 text,
             } => (of_stream(LINE, stream), place, time_ms, text),
             Self::RunEnded { place } => (RUN_ENDED, place, 0, &[][..]),
+            Self::Filed { place, filed } => {
+                file = filed.encode();
+                (FILED, place, filed.next, &file[..])
+            }
         };
         // No content is longer than a turn of reading.
         let length = u32::try_from(content.len()).unwrap_or(OPEN);
@@ -136,6 +189,10 @@ impl<'a> Record<'a> {
                 text: content,
             },
             RUN_ENDED => Self::RunEnded { place },
+            FILED => Self::Filed {
+                place,
+                filed: Filed::decode(number, content)?,
+            },
             _ => return None,
         };
         Some((record, rest))
@@ -294,6 +351,17 @@ mod tests {
         ordinal: 7,
     };
     const END: Record<'_> = Record::RunEnded { place: 3 };
+    const FILED: Record<'_> = Record::Filed {
+        place: 1,
+        filed: Filed {
+            next: 12,
+            at: At {
+                size: 1 << 40,
+                inode: 99,
+            },
+            lost: 3,
+        },
+    };
 
     #[test]
     fn the_next_one_finds_what_was_taken() {
@@ -341,15 +409,15 @@ mod tests {
         let (mut journal, _) = Journal::open(copies(&files)).unwrap();
         for _ in 0..3 {
             journal.append(&END).unwrap();
-            journal.rewrite([WEB].into_iter()).unwrap();
+            journal.rewrite([WEB, FILED].into_iter()).unwrap();
             let (_, after) = Journal::open(copies(&files)).unwrap();
-            assert_eq!(records(&after), [WEB]);
+            assert_eq!(records(&after), [WEB, FILED]);
         }
         // Killed while it was written anew: the old one is the valid one.
         journal.append(&END).unwrap();
         journal.other.write_all_at(&[0; 40], 0).unwrap();
         let (_, after) = Journal::open(copies(&files)).unwrap();
-        assert_eq!(records(&after), [WEB, END]);
+        assert_eq!(records(&after), [WEB, FILED, END]);
     }
 
     proptest! {

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hullkit_bundle::control::Stream;
+use hullkit_bundle::supervision::LogFile;
 use nix::errno::Errno;
 
-use super::journal::{Journal, Record};
+use super::files::{Files, UNOPENED};
+use super::journal::{Filed, Journal, Record};
 use super::ring::{IN_ALL, Line, PER_CONTAINER, Ring};
 use super::say;
 use super::source::Source;
@@ -18,6 +20,13 @@ use crate::klog::Level;
 /// How much is read from a pipe before the others get their turn; a pipe holds
 /// no more (pipe(7)).
 const TURN: usize = 64 * 1024;
+
+/// How much is read at a time of one whose lines go into a file: no more lines
+/// than there is room for until it has got them.
+const SIP: usize = 4 * 1024;
+
+/// How long disks have to take the last lines.
+const FINISH: Duration = Duration::from_millis(1500);
 
 /// How many of a failed run's last lines go to the kernel log.
 const LAST_WORDS: usize = 3;
@@ -30,6 +39,7 @@ pub(super) const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 pub(super) struct Kept {
     pub(super) sources: Vec<Source>,
     pub(super) ring: Ring,
+    pub(super) files: Files,
     /// None where PID 1 gave none, or it broke.
     journal: Option<Journal>,
     buffer: Vec<u8>,
@@ -40,6 +50,7 @@ impl Kept {
         Self {
             sources: Vec::new(),
             ring: Ring::new(PER_CONTAINER, IN_ALL),
+            files: Files::new(),
             journal: None,
             buffer: vec![0; 16 * 1024],
         }
@@ -80,6 +91,7 @@ impl Kept {
                 } if place < self.sources.len() => self.ring.push(time_ms, place, stream, text),
                 Record::Line { .. } => {}
                 Record::RunEnded { place } => self.end_lines(place),
+                Record::Filed { place, filed } => self.hold(place, filed),
             }
         }
         for (place, source) in self.sources.iter_mut().enumerate() {
@@ -103,7 +115,13 @@ impl Kept {
         let mut left = TURN;
         while left > 0 {
             let time = now_ms();
-            let count = self.take(place, stream, time, &mut buffer);
+            let mut room = buffer.len();
+            if self.files.has(place) {
+                self.make_room(place);
+                room = SIP;
+            }
+            let part = buffer.get_mut(..room).unwrap_or_default();
+            let count = self.take(place, stream, time, part);
             if count == 0 {
                 break;
             }
@@ -114,6 +132,66 @@ impl Kept {
         if self.journal.as_ref().is_some_and(Journal::is_full) {
             self.rewrite_journal();
         }
+    }
+
+    /// The container `id` has this file.
+    pub(super) fn keep(&mut self, id: &str, file: LogFile) {
+        let place = self.place(id);
+        let known = self.sources.get(place).and_then(|source| source.filed);
+        let filed = known.unwrap_or(Filed {
+            next: self.ring.first_ordinal(place),
+            ..UNOPENED
+        });
+        if self.files.keep(place, id, file, filed) {
+            self.hold(place, filed);
+            self.note(&Record::Filed { place, filed });
+        }
+    }
+
+    fn hold(&mut self, place: usize, filed: Filed) {
+        if let Some(source) = self.sources.get_mut(place) {
+            source.filed = Some(filed);
+            self.ring.hold(place, filed.next);
+        }
+    }
+
+    /// Notes what the disks have taken, and gives them more.
+    pub(super) fn write_files(&mut self) {
+        let moved = self.files.collect();
+        self.note_filed(moved);
+        self.files.pump(&self.ring);
+    }
+
+    fn note_filed(&mut self, moved: Vec<usize>) {
+        for place in moved {
+            if let Some(filed) = self.files.filed(place) {
+                self.hold(place, filed);
+                self.note(&Record::Filed { place, filed });
+            }
+        }
+    }
+
+    /// Lets a disk that works take what there is, before there is more.
+    fn make_room(&mut self, place: usize) {
+        self.files.pump(&self.ring);
+        while self.ring.is_behind(place)
+            && let Some(moved) = self.files.wait_for(place)
+        {
+            self.note_filed(moved);
+            self.files.pump(&self.ring);
+        }
+    }
+
+    /// The machine ends: what is in the pipes is read, and what is not yet on
+    /// the disks goes there.
+    pub(super) fn finish(&mut self) {
+        for place in 0..self.sources.len() {
+            for stream in STREAMS {
+                self.read(place, stream);
+            }
+            self.end_lines(place);
+        }
+        self.files.finish(&mut self.ring, FINISH);
     }
 
     /// How many bytes came into `buffer`; none: the pipe is empty.
@@ -197,10 +275,14 @@ impl Kept {
     }
 
     fn rewrite_journal(&mut self) {
-        let containers = self.sources.iter().enumerate();
-        let containers = containers.map(|(place, source)| Record::Container {
+        let sources = self.sources.iter().enumerate();
+        let containers = sources.clone().map(|(place, source)| Record::Container {
             id: &source.id,
             ordinal: self.ring.first_ordinal(place),
+        });
+        let filed = sources.filter_map(|(place, source)| {
+            let filed = source.filed?;
+            Some(Record::Filed { place, filed })
         });
         let lines = self.ring.all().map(line_record);
         let partial = self.sources.iter().enumerate().flat_map(|(place, source)| {
@@ -212,7 +294,7 @@ impl Kept {
             })
         });
         if let Some(journal) = &mut self.journal
-            && let Err(error) = journal.rewrite(containers.chain(lines).chain(partial))
+            && let Err(error) = journal.rewrite(containers.chain(filed).chain(lines).chain(partial))
         {
             self.journal = None;
             problem(error);

@@ -89,6 +89,7 @@ impl Kernel {
                     id: NAME.to_owned(),
                     stream: record.stream(),
                     text: record.text,
+                    n: record.number,
                     lost,
                 });
             }

@@ -5,10 +5,14 @@
 //! It keeps it in memory, and in a [`journal`] that PID 1 holds: the next log
 //! process goes on where this one was.
 //!
+//! Where the YAML says so, lines go into [`files`] on a disk too.
+//!
 //! It reads as fast as it can and drops the oldest lines, so that no service
 //! ever waits for whoever reads its log.
 
 mod client;
+mod disk;
+mod files;
 mod journal;
 mod kept;
 pub mod kernel;

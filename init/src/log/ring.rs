@@ -11,6 +11,13 @@ pub(super) const PER_CONTAINER: usize = 128 * 1024;
 /// The most bytes that are kept of all containers.
 pub(super) const IN_ALL: usize = 1024 * 1024;
 
+/// Lines that a file on a disk has not got yet are kept until there are so
+/// many times as many bytes of their container.
+const HELD: usize = 4;
+
+/// … and so many times as many of all containers.
+const HELD_IN_ALL: usize = 2;
+
 /// A line that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
@@ -39,9 +46,17 @@ struct Own {
     lines: VecDeque<Line>,
     bytes: usize,
     count: u64,
+    /// The ordinal of the first line that is held for a file.
+    held: Option<u64>,
 }
 
 impl Own {
+    /// Whether its oldest line is not held.
+    fn first_is_free(&self) -> bool {
+        let first = self.lines.front();
+        first.is_some_and(|line| self.held.is_none_or(|held| line.ordinal < held))
+    }
+
     fn drop_first(&mut self) {
         if let Some(line) = self.lines.pop_front() {
             self.bytes -= cost(&line);
@@ -70,9 +85,7 @@ impl Ring {
 
     /// Keeps a line, and drops old ones for it.
     pub(super) fn push(&mut self, time_ms: u64, source: usize, stream: Stream, text: &[u8]) {
-        while self.own.len() <= source {
-            self.own.push(Own::default());
-        }
+        self.make_place(source);
         if let Some(own) = self.own.get_mut(source) {
             let line = Line {
                 number: self.next,
@@ -86,23 +99,66 @@ impl Ring {
             own.count += 1;
             own.bytes += cost(&line);
             own.lines.push_back(line);
-            while own.bytes > self.per_container {
+        }
+        self.shrink(source);
+    }
+
+    /// Drops what is too much, of `source` and of all.
+    fn shrink(&mut self, source: usize) {
+        if let Some(own) = self.own.get_mut(source) {
+            while own.bytes > self.per_container && own.first_is_free()
+                || own.bytes > HELD * self.per_container
+            {
                 own.drop_first();
             }
         }
-        while self.own.iter().map(|own| own.bytes).sum::<usize>() > self.in_all {
+        loop {
+            let bytes = self.own.iter().map(|own| own.bytes).sum::<usize>();
+            let whichever = bytes > HELD_IN_ALL * self.in_all;
             // From whoever has most: a quiet container keeps what it said.
-            if let Some(largest) = self.own.iter_mut().max_by_key(|own| own.bytes) {
-                largest.drop_first();
+            let candidates = self.own.iter_mut();
+            let largest = candidates
+                .filter(|own| whichever || own.first_is_free())
+                .max_by_key(|own| own.bytes);
+            match largest {
+                Some(largest) if bytes > self.in_all => largest.drop_first(),
+                _ => return,
             }
+        }
+    }
+
+    /// Holds the lines of a container from the ordinal `first` on, for a file
+    /// that is to have them; lets those before it go.
+    pub(super) fn hold(&mut self, source: usize, first: u64) {
+        self.make_place(source);
+        if let Some(own) = self.own.get_mut(source) {
+            own.held = Some(first);
+        }
+        self.shrink(source);
+    }
+
+    /// Whether there is more of a container than there would be without a file.
+    pub(super) fn is_behind(&self, source: usize) -> bool {
+        let own = self.own.get(source);
+        own.is_some_and(|own| own.bytes > self.per_container)
+    }
+
+    /// The lines of a container from the ordinal `first` on.
+    pub(super) fn lines_from(&self, source: usize, first: u64) -> impl Iterator<Item = &Line> {
+        let own = self.own.get(source);
+        let at = own.map_or(0, |own| own.lines.partition_point(|l| l.ordinal < first));
+        own.into_iter().flat_map(move |own| own.lines.range(at..))
+    }
+
+    fn make_place(&mut self, source: usize) {
+        while self.own.len() <= source {
+            self.own.push(Own::default());
         }
     }
 
     /// Says which ordinal the first line of a container has.
     pub(super) fn begin(&mut self, source: usize, ordinal: u64) {
-        while self.own.len() <= source {
-            self.own.push(Own::default());
-        }
+        self.make_place(source);
         if let Some(own) = self.own.get_mut(source) {
             own.count = ordinal;
         }
@@ -264,6 +320,36 @@ mod tests {
             first.ordinal + all(&ring, |source| source == 1).len() as u64,
             1000
         );
+    }
+
+    #[test]
+    fn what_a_file_waits_for_stays_longer() {
+        let mut ring = Ring::new(1000, 10_000);
+        ring.hold(0, 0);
+        let push = |ring: &mut Ring, count| {
+            for _ in 0..count {
+                ring.push(0, 0, Stream::Stdout, &[b'x'; 100 - size_of::<Line>()]);
+            }
+        };
+        push(&mut ring, 30);
+        assert!(ring.is_behind(0));
+        assert_eq!(ring.first_ordinal(0), 0);
+        ring.hold(0, 25);
+        assert!(!ring.is_behind(0));
+        assert_eq!(ring.first_ordinal(0), 20);
+        assert_eq!(ring.lines_from(0, 25).count(), 5);
+        // Not for ever.
+        push(&mut ring, 100);
+        assert_eq!(ring.first_ordinal(0), 130 - 40);
+        assert_eq!(ring.lines_from(0, 25).next().unwrap().ordinal, 90);
+        // Nor at the cost of all others.
+        let mut ring = Ring::new(1000, 2000);
+        for source in 0..5 {
+            ring.hold(source, 0);
+            ring.push(0, source, Stream::Stdout, &[b'x'; 900]);
+        }
+        let bytes: usize = ring.own.iter().map(|own| own.bytes).sum();
+        assert!(bytes <= 4000, "{bytes}");
     }
 
     proptest! {

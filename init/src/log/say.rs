@@ -12,12 +12,33 @@ pub(super) fn says(level: Level, id: &str, text: &[u8]) {
 }
 
 fn says_line(level: Level, id: &str, text: &[u8]) -> Line {
+    let text = String::from_utf8_lossy(text);
+    Line::new(level, &subject(id), "says").with("text", text)
+}
+
+/// `service web` for `services.web`.
+fn subject(id: &str) -> String {
     let entry = Section::ALL.into_iter().find_map(|section| {
         let bundle = id.strip_prefix(section.as_str())?.strip_prefix('.')?;
         Some(format!("{} {bundle}", Kind::from(section).as_str()))
     });
-    let text = String::from_utf8_lossy(text);
-    Line::new(level, entry.as_deref().unwrap_or(id), "says").with("text", text)
+    entry.unwrap_or_else(|| id.to_owned())
+}
+
+/// A container's file does not take its lines.
+pub(super) fn file_problem(id: &str, error: &Error) {
+    let text = format!("{error}; its log goes on in memory");
+    Line::new(Level::Error, &subject(id), "problem")
+        .with("error", text)
+        .write();
+}
+
+/// It does again.
+pub(super) fn file_well(id: &str, path: &str, lost: u64) {
+    Line::new(Level::Info, &subject(id), "logs")
+        .with("file", path)
+        .with("lost", lost)
+        .write();
 }
 
 /// Something went wrong, and it goes on.

@@ -1,16 +1,19 @@
 //! The log process's loop: PID 1, pipes and clients.
 
+use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
 
+use hullkit_bundle::supervision::LogFile;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, send};
 
 use super::client::{Client, Next};
 use super::kept::{Kept, STREAMS};
-use super::message::Message;
+use super::message::{self, Message};
 use crate::Error;
 use crate::control::socket;
 use crate::sys::fd;
@@ -20,6 +23,10 @@ const MAX_CLIENTS: usize = 16;
 
 const FROM_INIT: u64 = 0;
 const LISTENER: u64 = 1;
+/// A disk has taken something.
+const DISK: u64 = u64::MAX - 1;
+/// Something was mounted or unmounted.
+const MOUNTS: u64 = u64::MAX - 2;
 /// The kernel has something for a client.
 const KERNEL: u64 = u64::MAX;
 const CLIENTS: u64 = 2;
@@ -35,6 +42,8 @@ struct Server {
     more: bool,
     clients: [Option<Client>; MAX_CLIENTS],
     kept: Kept,
+    /// `/proc/self/mountinfo`, once there is a file on a disk.
+    mounts: Option<File>,
 }
 
 /// Runs until PID 1 closes its end.
@@ -50,6 +59,7 @@ pub(super) fn run() -> Result<(), Error> {
         more: false,
         clients: [const { None }; MAX_CLIENTS],
         kept: Kept::new(),
+        mounts: None,
     };
     let event = EpollEvent::new(EpollFlags::EPOLLIN, FROM_INIT);
     server
@@ -57,6 +67,7 @@ pub(super) fn run() -> Result<(), Error> {
         .add(&server.init, event)
         .map_err(Error::os("watch", "socket to init"))?;
     while server.turn()? {}
+    server.kept.finish();
     Ok(())
 }
 
@@ -64,7 +75,7 @@ impl Server {
     /// Waits for something and does it. Whether to go on.
     fn turn(&mut self) -> Result<bool, Error> {
         let mut events = [EpollEvent::empty(); 32];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+        let count = match self.epoll.wait(&mut events, self.timeout()) {
             Err(Errno::EINTR) => 0,
             result => result.map_err(Error::os("wait for", "events"))?,
         };
@@ -77,18 +88,65 @@ impl Server {
                 }
                 LISTENER => self.accept(),
                 // Who waits for it is served below.
-                KERNEL => {}
+                KERNEL | DISK => {}
+                MOUNTS => self.kept.files.look_again(),
                 token => {
                     let gone = EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
                     self.ready(token, event.events().intersects(gone));
                 }
             }
         }
+        self.kept.write_files();
+        self.tell_init();
         self.serve();
         if self.more {
             self.accept();
         }
         Ok(true)
+    }
+
+    /// How long nothing may happen: a millisecond more than the files wait for.
+    fn timeout(&self) -> EpollTimeout {
+        let Some(deadline) = self.kept.files.deadline(&self.kept.ring) else {
+            return EpollTimeout::NONE;
+        };
+        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        EpollTimeout::try_from(left).unwrap_or(EpollTimeout::MAX)
+    }
+
+    /// Tells PID 1 how the files are. What its socket does not take is told
+    /// later.
+    fn tell_init(&mut self) {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        for (id, state) in self.kept.files.news(&self.kept.ring) {
+            let text = state.encode(&id);
+            if send(self.init.as_raw_fd(), text.as_bytes(), flags).is_err() {
+                self.kept.files.untold(&id);
+            }
+        }
+    }
+
+    /// A container has a file on a disk.
+    fn keep(&mut self, id: &str, file: LogFile) -> Result<(), Error> {
+        self.kept.keep(id, file);
+        if self.mounts.is_some() {
+            return Ok(());
+        }
+        let path = "/proc/self/mountinfo";
+        let mounts = File::open(path).map_err(Error::os("open", path))?;
+        // A change is an exceptional condition (proc_pid_mountinfo(5)).
+        let flags = EpollFlags::EPOLLPRI | EpollFlags::EPOLLET;
+        self.epoll
+            .add(&mounts, EpollEvent::new(flags, MOUNTS))
+            .map_err(Error::os("watch", path))?;
+        self.mounts = Some(mounts);
+        if let Some(wake) = self.kept.files.start()? {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, DISK);
+            self.epoll
+                .add(wake, event)
+                .map_err(Error::os("watch", "eventfd"))?;
+        }
+        Ok(())
     }
 
     /// A pipe has something, or a client moved.
@@ -111,7 +169,7 @@ impl Server {
 
     /// Takes what PID 1 says. Whether it may say more.
     fn hear(&mut self) -> Result<bool, Error> {
-        let mut text = [0; 512];
+        let mut text = [0; message::LONGEST];
         loop {
             let (length, fds) = match receive(&self.init, &mut text) {
                 Ok(received) => received,
@@ -126,12 +184,12 @@ impl Server {
                 .get(..length)
                 .and_then(|text| std::str::from_utf8(text).ok());
             if let Some(message) = text.and_then(Message::decode) {
-                self.obey(&message, fds)?;
+                self.obey(message, fds)?;
             }
         }
     }
 
-    fn obey(&mut self, message: &Message<'_>, fds: Vec<OwnedFd>) -> Result<(), Error> {
+    fn obey(&mut self, message: Message<'_>, fds: Vec<OwnedFd>) -> Result<(), Error> {
         let mut fds = fds.into_iter();
         match (message, fds.next(), fds.next()) {
             (Message::Listen, Some(listener), _) => self.listen(listener.into()),
@@ -140,11 +198,12 @@ impl Server {
                 Ok(())
             }
             (Message::Attach { id, console }, Some(stdout), Some(stderr)) => {
-                self.attach(id, *console, [stdout, stderr])
+                self.attach(id, console, [stdout, stderr])
             }
+            (Message::Keep { id, file }, ..) => self.keep(id, file),
             (Message::Ended { id, failed }, ..) => {
                 let place = self.kept.place(id);
-                self.kept.run_ended(place, *failed);
+                self.kept.run_ended(place, failed);
                 Ok(())
             }
             // Descriptors are missing: this process has no room for more.

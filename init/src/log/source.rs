@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hullkit_bundle::control::Stream;
 
+use super::journal::Filed;
 use super::split::Splitter;
 
 /// What a container writes to.
@@ -15,6 +16,8 @@ pub(super) struct Source {
     pub(super) console: bool,
     /// The ordinal of the first line of its run.
     pub(super) run_began: u64,
+    /// How far its file is; none: it has none, or has had none yet.
+    pub(super) filed: Option<Filed>,
     stdout: Pipe,
     stderr: Pipe,
 }
@@ -33,6 +36,7 @@ impl Source {
             id: id.to_owned(),
             console: false,
             run_began: 0,
+            filed: None,
             stdout: Pipe::default(),
             stderr: Pipe::default(),
         }

@@ -11,6 +11,7 @@ pub mod glob;
 pub mod modprobe;
 pub mod nodes;
 pub mod softdep;
+pub mod unpack;
 
 use std::cell::OnceCell;
 use std::ffi::CString;
@@ -38,6 +39,15 @@ pub struct Modules {
     options: Vec<(String, String)>,
     blacklist: Vec<String>,
 }
+
+/// Parameters of modules that would make a network interface when they are
+/// loaded, of a name that somebody who asks for one wants to give himself. The
+/// command line's come after them.
+const NO_INTERFACES: [(&str, &str); 3] = [
+    ("bonding", "max_bonds=0"),
+    ("dummy", "numdummies=0"),
+    ("ifb", "numifbs=0"),
+];
 
 /// Softdeps of softdeps, at most so deep.
 const MAX_DEPTH: usize = 8;
@@ -163,11 +173,16 @@ impl Modules {
         let path = self.dir.join(module.path);
         let file = File::open(&path).map_err(Error::path("open", &path))?;
         let options = CString::new(self.options_of(module.name())).unwrap_or_default();
-        let flags = match path.extension().and_then(|e| e.to_str()) {
-            Some("ko") => ModuleInitFlags::empty(),
-            _ => COMPRESSED,
+        let result = match path.extension().and_then(|e| e.to_str()) {
+            Some("ko") => kmod::finit_module(&file, &options, ModuleInitFlags::empty()),
+            // Each kernel unpacks one form at most, and Debian's not this one.
+            Some("zst") => {
+                let elf = unpack::zstd(&file).map_err(Error::path("unpack", &path))?;
+                kmod::init_module(&elf, &options)
+            }
+            _ => kmod::finit_module(&file, &options, COMPRESSED),
         };
-        match kmod::finit_module(&file, &options, flags) {
+        match result {
             // Somebody else was faster.
             Ok(()) | Err(Errno::EEXIST) => Ok(()),
             // The file is open: what is missing is what it refers to.
@@ -180,11 +195,15 @@ impl Modules {
     }
 
     fn options_of(&self, module: &str) -> String {
-        let options: Vec<&str> = self
+        let asked = self
             .options
             .iter()
+            .map(|(name, option)| (&**name, &**option));
+        let options: Vec<&str> = NO_INTERFACES
+            .into_iter()
+            .chain(asked)
             .filter(|(name, _)| dep::same(name, module))
-            .map(|(_, option)| option.as_str())
+            .map(|(_, option)| option)
             .collect();
         options.join(" ")
     }

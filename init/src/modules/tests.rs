@@ -27,6 +27,7 @@ fn options_and_blacklist_are_by_module() {
     let modules = modules(Path::new("/nowhere"));
     assert_eq!(modules.options_of("a"), "x=1 z");
     assert_eq!(modules.options_of("c"), "");
+    assert_eq!(modules.options_of("dummy"), "numdummies=0");
     assert!(modules.is_blacklisted("b-c") && !modules.is_blacklisted("b"));
 }
 

@@ -8,7 +8,6 @@
 
 mod http;
 mod inside;
-mod rights;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -44,24 +43,22 @@ fn tell(line: &str) {
 /// 1. All that is needed is opened, while it can be seen.
 /// 2. A child is born in the service's cgroup.
 /// 3. It joins the service's namespaces.
-/// 4. It connects, or becomes the service's command.
+/// 4. It connects.
 fn run(args: &[OsString]) -> Result<ExitCode, Error> {
     let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
     let [cgroup, pid, probe @ ..] = words.as_slice() else {
         return Err(usage());
     };
     let service = Service::open(cgroup, pid)?;
-    let inside = match service.enter()? {
-        Inside::Parent(code) => return Ok(code),
-        Inside::Child(inside) => inside,
-    };
+    if let Inside::Parent(code) = service.enter()? {
+        return Ok(code);
+    }
     match probe {
         ["tcp", address] => connect(address).map(drop)?,
         ["unix", path] => UnixStream::connect(path)
             .map_err(Error::os("connect to", path))
             .map(drop)?,
         ["http", address, path] => http::get(address, path)?,
-        ["exec", program, arguments @ ..] => return inside.execute(program, arguments),
         _ => return Err(usage()),
     }
     Ok(ExitCode::SUCCESS)
@@ -79,6 +76,6 @@ fn connect(address: &str) -> Result<TcpStream, Error> {
 fn usage() -> Error {
     Error::Bundle {
         object: NAME.to_owned(),
-        reason: "usage: hullkit-probe CGROUP PID exec|tcp|unix|http WORD...".to_owned(),
+        reason: "usage: hullkit-probe CGROUP PID tcp|unix|http WORD...".to_owned(),
     }
 }

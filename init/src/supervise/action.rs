@@ -8,6 +8,18 @@ pub enum Action {
     /// Prepare, create and start the container. Answered by one
     /// [`super::Event::Started`] or [`super::Event::StartFailed`].
     Start(EntryId),
+    /// Open the sockets of the entry, if they are not. With `wake`,
+    /// [`super::Event::Called`] tells when somebody comes, and
+    /// [`super::Event::StartFailed`] that they cannot be opened; without, the
+    /// start will tell.
+    Listen {
+        /// Which.
+        entry: EntryId,
+        /// Whether to tell.
+        wake: bool,
+    },
+    /// Close the sockets of the entry, and what it has left with us.
+    Close(EntryId),
     /// Send the signal to the container's first process.
     Signal(EntryId, i32),
     /// Kill the container's cgroup, and the runtime that is starting it.
@@ -93,6 +105,8 @@ pub enum Report {
         /// The other one's name.
         requires: String,
     },
+    /// Its sockets are open; it is started when somebody comes.
+    Listening,
     /// The runtime has been called.
     Starting,
     /// Its first process runs.

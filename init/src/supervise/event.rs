@@ -18,12 +18,19 @@ pub enum Event {
         /// Its first process.
         pid: i32,
     },
-    /// The entry could not be started, or not before it was killed.
+    /// The entry could not be started, or not before it was killed; or it was to
+    /// be woken, and its sockets could not be opened.
     StartFailed {
         /// Which.
         entry: EntryId,
         /// Why: one line.
         error: String,
+    },
+    /// Somebody has come to a socket of the entry, which
+    /// [`super::Action::Listen`] has asked to be told.
+    Called {
+        /// Which.
+        entry: EntryId,
     },
     /// The entry's first process is gone.
     Ended {
@@ -72,6 +79,8 @@ pub enum Event {
 pub enum Notice {
     /// `READY=1`: it is ready, or has reloaded its configuration.
     Ready,
+    /// A newline on the descriptor for that: it is ready.
+    Written,
     /// `RELOADING=1`.
     Reloading,
     /// `STOPPING=1`: it ends by itself.

@@ -2,12 +2,14 @@
 //! moment, and says what to do. It does no I/O, has no clock and makes no
 //! system call. `docs/supervision.md` tells its rules to people.
 //!
-//! The shell ([`crate::event_loop`]) owes it three things: each
+//! The shell ([`crate::event_loop`]) owes it this: each
 //! [`Action::Start`] is answered by one [`Event::Started`] or
 //! [`Event::StartFailed`], each start that came about by one [`Event::Ended`],
 //! each [`Action::Probe`] that is not taken back by one [`Event::Probed`], and
 //! each [`Action::Clean`] by one [`Event::Cleaned`]; and it calls with
-//! [`Event::Tick`] when [`Core::deadline`] has come.
+//! [`Event::Tick`] when [`Core::deadline`] has come. What an [`Action::Listen`]
+//! asks for may be told late: the core passes over an [`Event::Called`] that it
+//! does not wait for.
 
 mod action;
 mod backoff;
@@ -149,9 +151,7 @@ impl Core {
     pub fn step(&mut self, event: Event, now: Time, out: &mut Vec<Action>) {
         let mut step = Step { now, out };
         self.take(event, &mut step);
-        for entry in &mut self.entries {
-            entry.expire(&mut step);
-        }
+        self.each(|entry| entry.is_due(now), |entry| entry.expire(&mut step));
         while self.advance(&mut step) {}
         self.note_ready(&mut step);
     }
@@ -165,6 +165,7 @@ impl Core {
             Event::StartFailed { entry, error } => {
                 self.with(entry, |e| e.start_failed(error, step));
             }
+            Event::Called { entry } => self.with(entry, Entry::called),
             Event::Ended { entry, ending } => self.with(entry, |e| e.ended(ending, step)),
             Event::Notice { entry, notice } => self.with(entry, |e| e.notice(notice, step)),
             Event::Probed { entry, error } => self.with(entry, |e| e.probed(error, step)),
@@ -176,16 +177,29 @@ impl Core {
 
     fn with(&mut self, id: EntryId, act: impl FnOnce(&mut Entry)) {
         if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.memo.forget();
             act(entry);
         }
+    }
+
+    /// Does something to those that `are` so. No entry is changed but here and
+    /// in [`Self::with`].
+    fn each(&mut self, are: impl Fn(&Entry) -> bool, mut act: impl FnMut(&mut Entry)) {
+        for entry in self.entries.iter_mut().filter(|entry| are(entry)) {
+            entry.memo.forget();
+            act(entry);
+        }
+    }
+
+    /// The first entry that is so.
+    fn first(&self, is: impl Fn(&Entry) -> bool) -> Option<EntryId> {
+        self.entries.iter().find(|entry| is(entry)).map(|e| e.id)
     }
 
     fn begin(&mut self, step: &mut Step<'_>) {
         if self.phase == Phase::Idle {
             self.enter(Phase::Onboot, step);
-            for entry in &mut self.entries {
-                entry.announce(step);
-            }
+            self.each(|_| true, |entry| entry.announce(step));
         }
     }
 
@@ -226,10 +240,9 @@ impl Core {
     }
 
     fn start_helper(&mut self, kind: Kind, step: &mut Step<'_>) -> bool {
-        let mut entries = self.entries.iter_mut();
-        let helper = entries.find(|entry| entry.spec.kind == kind && entry.can_start());
+        let helper = self.first(|entry| entry.spec.kind == kind && entry.can_start());
         helper.is_some_and(|helper| {
-            helper.start(step);
+            self.with(helper, |helper| helper.start(step));
             true
         })
     }
@@ -241,10 +254,10 @@ impl Core {
 
     /// Ends the machine where an entry's failure means that. Whether it does.
     fn obey_demand(&mut self, step: &mut Step<'_>) -> bool {
-        let demand = self
-            .entries
-            .iter_mut()
-            .find_map(|entry| entry.demand.take());
+        let mut demand = None;
+        if let Some(id) = self.first(|entry| entry.demand.is_some()) {
+            self.with(id, |entry| demand = entry.demand.take());
+        }
         demand.is_some_and(|end| {
             self.shut_down(end, step);
             true
@@ -266,28 +279,26 @@ impl Core {
             }
             Phase::Idle | Phase::Onboot | Phase::Services | Phase::Held => {
                 self.enter(Phase::Stopping(Way { end, forced: false }), step);
-                for entry in self.entries.iter_mut() {
-                    if matches!(entry.spec.kind, Kind::Onboot | Kind::Service) {
-                        entry.settle("the machine is going down", step);
-                    }
-                }
+                self.each(Entry::is_planned, |entry| {
+                    entry.settle("the machine is going down", step);
+                });
             }
         }
     }
 
     fn kill_all(&mut self, step: &mut Step<'_>) {
-        for entry in self.entries.iter_mut() {
-            if !entry.spec.kind.is_helper() {
-                entry.stop(true, step);
-            }
-        }
+        self.each(
+            |entry| !entry.spec.kind.is_helper(),
+            |entry| entry.stop(true, step),
+        );
     }
 
     fn finish(&mut self, end: End, step: &mut Step<'_>) {
         self.enter(Phase::Over(end), step);
-        for entry in &mut self.entries {
-            entry.dismiss("the machine is going down", step);
-        }
+        self.each(
+            |_| true,
+            |entry| entry.dismiss("the machine is going down", step),
+        );
         step.out.push(Action::Finish(end));
     }
 }

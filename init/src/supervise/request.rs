@@ -62,6 +62,7 @@ impl Entry {
     fn ask_restart(&mut self, id: RequestId, step: &mut Step<'_>) {
         // Those who waited for the run that ends now get the next one.
         self.want();
+        self.called = true;
         self.wait(Waiter { id, up: true });
         self.stop(false, step);
     }

@@ -74,7 +74,7 @@ impl Core {
             .some("services_up", services_up.map(|time| time.0))
             .some("ready", ready.map(|time| time.0));
         for entry in entries {
-            entry.save(to);
+            entry.memo.write(to, |to| entry.save(to));
         }
     }
 
@@ -115,7 +115,10 @@ impl Core {
         let mut entries = self.entries.iter_mut();
         let entry = entries.find(|e| e.spec.kind.as_str() == kind && e.spec.name == name);
         match entry {
-            Some(entry) => entry.restore(record),
+            Some(entry) => {
+                entry.memo.forget();
+                entry.restore(record)
+            }
             None => Err(format!("{kind} {name} is not in this image")),
         }
         .map_err(|error| format!("{kind} {name}: {error}"))
@@ -177,6 +180,8 @@ impl Entry {
             state,
             wanted,
             tried,
+            called,
+            open,
             since,
             remains,
             pid,
@@ -191,6 +196,7 @@ impl Entry {
             watch,
             starts,
             demand,
+            memo: _,
         } = self;
         to.record("entry")
             .field("kind", spec.kind.as_str())
@@ -198,6 +204,8 @@ impl Entry {
         state.save(to);
         to.flag("wanted", *wanted)
             .flag("tried", *tried)
+            .flag("called", *called)
+            .flag("open", *open)
             .field("since", since.0);
         match remains {
             Remains::None => {}
@@ -226,6 +234,8 @@ impl Entry {
             .ok_or_else(|| format!("state {:?} is not known", record.get("state")))?;
         self.wanted = record.flag("wanted");
         self.tried = record.flag("tried");
+        self.called = record.flag("called");
+        self.open = record.flag("open");
         self.since = time(record, "since").unwrap_or_default();
         self.remains = match (record.get("remains"), time(record, "cleaning")) {
             (_, Some(until)) => Remains::Cleaning(until),
@@ -285,13 +295,14 @@ impl State {
                     .field("why", why.as_str()),
             ),
             Self::Backoff { until } => drop(to.field("until", until.0)),
-            Self::Waiting | Self::Exited | Self::Failed | Self::Skipped => {}
+            Self::Waiting | Self::Listening | Self::Exited | Self::Failed | Self::Skipped => {}
         }
     }
 
     fn restore(record: &Record<'_>) -> Option<Self> {
         Some(match record.get("state")? {
             "waiting" => Self::Waiting,
+            "listening" => Self::Listening,
             "starting" => Self::Starting {
                 deadline: time(record, "deadline")?,
             },

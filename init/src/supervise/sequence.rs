@@ -4,7 +4,7 @@
 use hullkit_bundle::supervision::OnFailure;
 
 use super::entry::Step;
-use super::{Core, End, Kind, Phase, State, Way};
+use super::{Core, End, Entry, EntryId, Kind, Phase, State, Way};
 
 /// What the next thing in a sequence is.
 enum Next {
@@ -24,6 +24,7 @@ impl Core {
             Next::Done => {
                 self.onboot_done = Some(step.now);
                 self.enter(Phase::Services, step);
+                self.each(|_| true, |entry| entry.open(step));
             }
             Next::Failed(OnFailure::Continue) => return false,
             Next::Failed(OnFailure::Stop) => self.hold(step),
@@ -36,9 +37,7 @@ impl Core {
     /// The machine begins, and nothing is started unless a client asks for it.
     pub(super) fn begin_held(&mut self, step: &mut Step<'_>) {
         if self.phase == Phase::Idle {
-            for entry in &mut self.entries {
-                entry.announce(step);
-            }
+            self.each(|_| true, |entry| entry.announce(step));
             self.hold(step);
         }
     }
@@ -46,11 +45,9 @@ impl Core {
     /// Nothing further is started unless a client asks for it.
     fn hold(&mut self, step: &mut Step<'_>) {
         self.enter(Phase::Held, step);
-        for entry in &mut self.entries {
-            if matches!(entry.spec.kind, Kind::Onboot | Kind::Service) {
-                entry.settle("the boot was stopped", step);
-            }
-        }
+        self.each(Entry::is_planned, |entry| {
+            entry.settle("the boot was stopped", step);
+        });
     }
 
     /// Whether the phase changed.
@@ -67,7 +64,11 @@ impl Core {
     }
 
     fn advance_sequence(&mut self, kind: Kind, step: &mut Step<'_>) -> Next {
-        for entry in self.entries.iter_mut().filter(|e| e.spec.kind == kind) {
+        for index in 0..self.entries.len() {
+            let id = EntryId(index);
+            let Some(entry) = self.entry(id).filter(|e| e.spec.kind == kind) else {
+                continue;
+            };
             match entry.state {
                 State::Exited | State::Skipped => {}
                 State::Failed => match entry.spec.supervision.on_failure {
@@ -77,7 +78,7 @@ impl Core {
                 // It was killed and does not die: nobody can do more about it.
                 _ if entry.is_stuck() => {}
                 State::Waiting => {
-                    entry.start(step);
+                    self.with(id, |entry| entry.start(step));
                     return Next::Wait;
                 }
                 _ => return Next::Wait,

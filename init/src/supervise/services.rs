@@ -16,21 +16,22 @@ enum Readiness {
 }
 
 impl Core {
-    /// Starts all that may be started. Always false: a start changes nothing
-    /// for another service before its event comes.
+    /// Starts all that may be started. Whether one listens now, which another
+    /// may have waited for; a start changes nothing before its event comes.
     pub(super) fn start_services(&mut self, step: &mut Step<'_>) -> bool {
+        let mut one_listens = false;
         for index in 0..self.entries.len() {
             let Some(readiness) = self.readiness(EntryId(index)) else {
                 continue;
             };
             self.with(EntryId(index), |entry| match readiness {
-                Readiness::Ready => entry.start(step),
+                Readiness::Ready => one_listens |= entry.start_or_listen(step),
                 Readiness::NotYet => {}
                 Readiness::Needs(name) => entry.wait_for(&name, step),
                 Readiness::Never(why) => entry.skip(&why, step),
             });
         }
-        false
+        one_listens
     }
 
     /// None for what is not a service that waits to be started.
@@ -54,7 +55,7 @@ impl Core {
             .requires
             .iter()
             .filter_map(find)
-            .find(|other| !other.is_up());
+            .find(|other| !other.is_there());
         Some(match missing {
             None => Readiness::Ready,
             Some(other) if !other.tried && other.wanted => Readiness::NotYet,
@@ -81,9 +82,7 @@ impl Core {
             self.services_up = Some(step.now);
         }
         // Nothing waits for the processor any more.
-        for entry in &mut self.entries {
-            entry.clean_kept(step);
-        }
+        self.each(Entry::has_remains_for_later, |entry| entry.clean_kept(step));
         true
     }
 
@@ -93,7 +92,7 @@ impl Core {
             return;
         }
         let mut services = self.entries.iter().filter(|e| e.spec.kind == Kind::Service);
-        if services.all(|entry| entry.is_up() || entry.state == State::Exited) {
+        if services.all(|entry| entry.is_there() || entry.state == State::Exited) {
             self.ready = Some(step.now);
             step.out.push(Action::AllReady);
         }
@@ -108,18 +107,12 @@ impl Core {
                 .entries
                 .iter()
                 .any(|other| !other.is_down() && other.deps.all().any(|dep| dep == id));
-            if way.forced || !held_up {
-                self.with(id, |entry| {
-                    if matches!(entry.spec.kind, Kind::Onboot | Kind::Service) {
-                        entry.stop(way.forced, step);
-                    }
-                });
+            let planned = self.entry(id).is_some_and(Entry::is_planned);
+            if planned && (way.forced || !held_up) {
+                self.with(id, |entry| entry.stop(way.forced, step));
             }
         }
-        let mut stopping = self
-            .entries
-            .iter()
-            .filter(|e| matches!(e.spec.kind, Kind::Onboot | Kind::Service));
+        let mut stopping = self.entries.iter().filter(|entry| entry.is_planned());
         if stopping.any(|entry| !entry.is_down()) {
             return false;
         }
@@ -132,6 +125,11 @@ impl Entry {
     /// Whether those `after` it need not wait.
     fn had_its_turn(&self) -> bool {
         self.tried || !self.wanted
+    }
+
+    /// Whether it is started on the way up, and stopped on the way down.
+    pub(super) fn is_planned(&self) -> bool {
+        matches!(self.spec.kind, Kind::Onboot | Kind::Service)
     }
 
     fn is_final(&self) -> bool {

@@ -28,7 +28,7 @@ struct DmIoctl {
 }
 
 /// `DM_REMOVE_ALL`.
-const DM_REMOVE_ALL: u64 = nix::request_code_readwrite!(0xfd, 1, size_of::<DmIoctl>());
+const DM_REMOVE_ALL: libc::Ioctl = nix::request_code_readwrite!(0xfd, 1, size_of::<DmIoctl>());
 
 /// Removes all mapped devices that are not in use. `control` is
 /// `/dev/mapper/control`.
@@ -42,7 +42,7 @@ pub fn remove_mapped(control: &File) -> Result<(), Errno> {
         rest: [0; 74],
     };
     // SAFETY: the request reads and writes a struct of this layout and size.
-    let result = unsafe { libc::ioctl(control.as_raw_fd(), DM_REMOVE_ALL as _, &raw mut request) };
+    let result = unsafe { libc::ioctl(control.as_raw_fd(), DM_REMOVE_ALL, &raw mut request) };
     Errno::result(result).map(drop)
 }
 

@@ -10,20 +10,18 @@ use nix::unistd::Pid;
 /// `CLONE_INTO_CGROUP` (Linux 5.7) does not fit libc's type.
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Makes a child that goes on here, in `cgroup` where there is one. The child,
-/// or none in the child itself.
+/// Makes a child that goes on here, in `cgroup`. The child, or none in the child
+/// itself.
 ///
 /// For programs of one thread: no lock can be held that the child would wait
 /// for.
 ///
 /// # Errors
 /// The kernel's: the cgroup is full, or gone.
-pub fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
-    let fd = cgroup.map_or(0, |fd| fd.as_raw_fd());
-    let flags = if cgroup.is_some() { INTO_CGROUP } else { 0 };
+pub fn clone(cgroup: BorrowedFd<'_>) -> io::Result<Option<Pid>> {
     let signal = u64::from(libc::SIGCHLD.unsigned_abs());
-    let fd = u64::try_from(fd).map_err(io::Error::other)?;
-    let arguments: [u64; 11] = [flags, 0, 0, 0, signal, 0, 0, 0, 0, 0, fd];
+    let fd = u64::try_from(cgroup.as_raw_fd()).map_err(io::Error::other)?;
+    let arguments: [u64; 11] = [INTO_CGROUP, 0, 0, 0, signal, 0, 0, 0, 0, 0, fd];
     // SAFETY: `arguments` has the layout of `struct clone_args` (eleven u64);
     // without `CLONE_VM` the child has its own copy of this stack.
     let pid = unsafe {

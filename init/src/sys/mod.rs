@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 pub mod block;
-pub mod capabilities;
 pub mod clone;
 mod early;
 pub mod environment;
@@ -11,6 +10,7 @@ pub mod fd;
 #[cfg(test)]
 pub mod fnmatch;
 pub mod input;
+pub mod listen;
 pub mod pidfd;
 pub mod rebirth;
 pub mod rtc;

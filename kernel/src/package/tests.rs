@@ -1,6 +1,6 @@
 use super::*;
-use crate::Selection;
 use crate::modinfo::sample;
+use crate::{ModuleCompression, Selection};
 
 const RELEASE: &str = "6.12.0-test";
 
@@ -17,10 +17,11 @@ fn signed(mut module: Vec<u8>) -> Vec<u8> {
     module
 }
 
-/// All modules, stripped of all that can go.
+/// All modules as they are, but stripped of all that can go.
 fn all() -> Options {
     Options {
         modules: Selection::All,
+        compression: ModuleCompression::None,
         ..Options::default()
     }
 }
@@ -82,7 +83,7 @@ fn a_small_package() {
     assert_eq!(kernel.image, bzimage());
     assert_eq!(kernel.config.as_deref(), Some(&b"CONFIG_X=y\n"[..]));
     assert_eq!((kernel.modules(), kernel.modules_in_package), (2, 3));
-    let dep = "kernel/virtio_net.ko: kernel/lib_b.ko\nkernel/lib_b.ko:\n";
+    let dep = "kernel/virtio_net.ko.zst: kernel/lib_b.ko.zst\nkernel/lib_b.ko.zst:\n";
     assert_eq!(file(&kernel, "modules.dep").unwrap(), dep);
     let alias = "alias x* virtio_net\nalias y lib_b\nalias devname:net/tun lib_b\n\
         alias char-major-10-200 lib_b\n";
@@ -99,8 +100,29 @@ fn a_small_package() {
         file(&kernel, "modules.devname").unwrap(),
         "lib_b net/tun c10:200\n"
     );
-    assert!(file(&kernel, "kernel/aaa.ko").is_none());
+    assert!(file(&kernel, "kernel/aaa.ko.zst").is_none());
     assert!(kernel.files.is_sorted_by(|a, b| a.path < b.path));
+}
+
+#[test]
+fn modules_are_packed_one_by_one() {
+    let packed = package().into_kernel(&Options::default()).unwrap();
+    let plain = package()
+        .into_kernel(&Options {
+            compression: ModuleCompression::None,
+            ..Options::default()
+        })
+        .unwrap();
+    let modules = plain.files.iter().filter(|file| file.path.ends_with(".ko"));
+    for module in modules {
+        let path = format!("{}.zst", module.path);
+        let file = packed.files.iter().find(|file| file.path == path).unwrap();
+        assert_eq!(
+            Compression::Zstd.unpack(&file.contents).unwrap(),
+            module.contents
+        );
+    }
+    assert_eq!((packed.modules(), plain.modules()), (2, 2));
 }
 
 #[test]

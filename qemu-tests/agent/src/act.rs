@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{abuse, notice, serve, sys};
+use crate::{abuse, block, given, notice, serve, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -24,7 +24,10 @@ use crate::{abuse, notice, serve, sys};
 /// | `term=ignore` | ignores SIGTERM from now on |
 /// | `forever` | waits for ever |
 /// | `kill=PID:N` | sends a signal to another process |
-/// | `kmsg=PATH` | a file's lines to the kernel log, as `act: PATH: LINE` |
+/// | `mount=DEVICE:FOLDER` | mounts an ext4, and makes the folder |
+/// | `loop=FILE:DEVICE` | makes the loop device of a file |
+/// | `linear=DEVICE:NAME` | maps a device to a new one |
+/// | `remove=PATH` | removes a file |
 /// | `signal=N` | sends itself a signal |
 /// | `bomb` | forks for ever |
 /// | `hog` | uses the processor for ever |
@@ -41,6 +44,12 @@ use crate::{abuse, notice, serve, sys};
 /// | `feed=MS:PATH` | `WATCHDOG=1` every so often, until there is such a file |
 /// | `listen=PORT`, `listen=PATH` | a listening socket |
 /// | `http=PORT:PATH` | answers by HTTP: 200, or 503 while there is such a file |
+/// | `answer=N:NAME` | answers N connections (0: all) to the socket of that name that PID 1 gave |
+/// | `echo=NAME` | sends a datagram back that comes to it |
+/// | `call=PORT:LINE`, `call=PATH:LINE`, `call=udpPORT:LINE` | says a line, and prints the answer |
+/// | `keep=NAME:TEXT` | leaves a file with PID 1, or prints that which was left |
+/// | `newline=FD` | writes one to a descriptor |
+/// | `succeed` | a child goes on, as `MAINPID`, and this process ends |
 /// | `exit=CODE` | ends |
 pub(crate) fn run(steps: &[&str]) -> ExitCode {
     for step in steps {
@@ -111,16 +120,54 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
             let (port, ill) = pair(text)?;
             serve::http(port, ill)
         }
+        ("answer", text) => {
+            let (times, name) = pair(text)?;
+            given::answer(name, number(times)?)
+        }
+        ("echo", name) => given::echo(name),
+        ("call", text) => {
+            let (place, line) = pair(text)?;
+            given::call(place, line)
+        }
+        ("keep", text) => {
+            let (name, text) = pair(text)?;
+            given::keep(name, text)
+        }
+        ("newline", fd) => given::newline(fd),
+        ("succeed", "") => succeed(),
         ("kill", target) => kill(target),
+        ("mount", places) => {
+            let (device, folder) = pair(places)?;
+            block::mount_ext4(device, folder)
+        }
+        ("loop", places) => {
+            let (file, device) = pair(places)?;
+            block::attach_loop(file, device)
+        }
+        ("linear", places) => {
+            let (device, name) = pair(places)?;
+            block::map_linear(device, name)
+        }
+        ("remove", path) => fs::remove_file(path),
         ("bomb", "") => abuse::fork_bomb(),
         ("hog", "") => abuse::hog(),
         ("flood", "") => abuse::flood(),
         ("fill", path) => abuse::fill(path),
         ("massacre", count) => abuse::massacre(number(count)?),
         ("pester", path) => abuse::pester(path),
-        ("kmsg", path) => kmsg(path),
         ("signal", signal) => sys::raise(signal),
         _ => Err(io::Error::other("no such step")),
+    }
+}
+
+/// The child goes on with the next step.
+fn succeed() -> io::Result<()> {
+    match sys::fork()? {
+        sys::Fork::Child => Ok(()),
+        sys::Fork::Parent(child) => {
+            notice::send(&format!("MAINPID={child}"))?;
+            sys::exit(0)
+        }
     }
 }
 
@@ -146,16 +193,6 @@ fn kill(target: &str) -> io::Result<()> {
     let pid = Pid::from_raw(pid.parse().map_err(io::Error::other)?);
     let signal: i32 = signal.parse().map_err(io::Error::other)?;
     Ok(nix::sys::signal::kill(pid, Signal::try_from(signal)?)?)
-}
-
-fn kmsg(path: &str) -> io::Result<()> {
-    let text = fs::read_to_string(path)?;
-    let mut log = OpenOptions::new().write(true).open("/dev/kmsg")?;
-    for line in text.lines() {
-        // A line of its own for each: one write is one record.
-        log.write_all(format!("act: {path}: {line}\n").as_bytes())?;
-    }
-    Ok(())
 }
 
 /// Does something again and again until there is a file.

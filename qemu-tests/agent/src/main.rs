@@ -22,9 +22,11 @@
 
 mod abuse;
 mod act;
+mod block;
 mod channel;
 mod decide;
 mod exec;
+mod given;
 mod measure;
 mod notice;
 mod op;

@@ -2,10 +2,13 @@
 //!
 //! With the word `meminfo` on the kernel's command line (the kernel hands
 //! words that it does not know to init) it first writes what `/proc/meminfo`
-//! says to the kernel log, as the step `kmsg` of the agent's `act` does.
+//! says to the kernel log, as `bench-service` does.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+mod kmsg;
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -32,9 +35,9 @@ fn print_meminfo() -> std::io::Result<()> {
             None::<&str>,
         )?;
     }
-    let mut log = OpenOptions::new().write(true).open("/dev/kmsg")?;
-    for line in fs::read_to_string("/proc/meminfo")?.lines() {
-        log.write_all(format!("act: /proc/meminfo: {line}\n").as_bytes())?;
-    }
-    Ok(())
+    // What the kernel still sets up by itself behind its init's start, tracefs
+    // on 6.1 for one, is the kernel's in a system's figures as well: those are
+    // taken two seconds after its start.
+    thread::sleep(Duration::from_secs(2));
+    kmsg::tell_memory()
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use nix::pty::Winsize;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{AddressFamily, SockaddrLike as _, SockaddrStorage};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
@@ -87,6 +88,20 @@ pub(crate) fn wait_with_usage(child: Pid) -> io::Result<(i32, i64)> {
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+/// A descriptor that this process was started with, or has; to be called once
+/// for each.
+pub(crate) fn owned(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller says that nobody else has it; one that is not open is
+    // an error of its first use.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Whether it is a unix socket.
+pub(crate) fn is_unix(socket: &OwnedFd) -> io::Result<bool> {
+    let address = nix::sys::socket::getsockname::<SockaddrStorage>(socket.as_raw_fd())?;
+    Ok(address.family() == Some(AddressFamily::Unix))
 }
 
 /// Blocks SIGTERM in this thread and those that it starts from now on, and

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use hullkit_bundle::control::{Change, Reply};
-use qemu_tests::case::{ARCHES, Case, Machine};
+use qemu_tests::case::{ARCHES, Case, KERNELS, Machine};
 use qemu_tests::guest::{Guest, HULLCTL};
 use serde_json::json;
 
@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
         who_may_look,
     ),
     Case::shared("control::logs_since", "", logs_since),
+    Case::shared("control::a_program_in_a_container", INSIDE, exec).on(KERNELS),
     Case::shared("control::logs_of_the_kernel", "", logs_of_the_kernel),
     Case::own("control::says_that_all_is_ready", "", says_ready).machine(Machine {
         cmdline: "hullkit.ready=virtio:hullkit.ready",
@@ -179,4 +180,49 @@ fn says_ready(guest: &Guest) -> Result<()> {
         let said = guest.qmp.execute("ringbuf-read", &question).ok()?;
         said.as_str()?.contains("READY=1").then_some(())
     })
+}
+
+const INSIDE: &str = r#"
+services:
+  - name: inside
+    image: @PROBE
+    command: ["/bin/probe", "act", "term=wait"]
+"#;
+
+fn exec(guest: &Guest) -> Result<()> {
+    guest.hullctl(&["wait", "inside"])?;
+    let run = |args: &[&str]| guest.exec(&[&[HULLCTL, "exec"], args].concat());
+    let said = run(&[
+        "inside",
+        "/bin/probe",
+        "act",
+        "print=out",
+        "error=err",
+        "exit=7",
+    ])?;
+    ensure!(
+        said.code == Some(7) && said.stdout == "out\n" && said.stderr == "err\n",
+        "{said:?}"
+    );
+    // With a terminal, lines end as a terminal's do.
+    let tty = run(&["-t", "inside", "/bin/probe", "act", "print=out"])?;
+    ensure!(tty.code == Some(0) && tty.stdout == "out\r\n", "{tty:?}");
+    let none = run(&["inside", "/bin/nothing"])?;
+    ensure!(
+        none.code == Some(255) && none.stderr.contains("/bin/nothing"),
+        "{none:?}"
+    );
+    let killed = run(&["inside", "/bin/probe", "act", "signal=9"])?;
+    ensure!(killed.code == Some(128 + 9), "{killed:?}");
+    // The client is killed: its program is asked to end.
+    let argv = [HULLCTL, "exec", "inside", "/bin/probe", "act", "print=here"];
+    let argv = [&argv[..], &["term=wait", "write=/tmp/ended:well"]].concat();
+    let left = guest.exec_until(&argv, Some("here"), guest.patience())?;
+    ensure!(!left.timed_out && left.stdout == "here\n", "{left:?}");
+    let root = format!("/proc/{}/root", guest.pid("inside")?);
+    guest.wait_file(&format!("{root}/tmp/ended"), "well")?;
+    guest.hullctl(&["stop", "inside"])?;
+    let stopped = run(&["inside", "/bin/probe", "act"])?;
+    ensure!(stopped.code == Some(4), "{stopped:?}");
+    Ok(())
 }

@@ -91,6 +91,8 @@ fn rights(guest: &Guest) -> Result<()> {
         "CapBnd:",
         "CapAmb:",
         "NoNewPrivs:",
+        "Seccomp:",
+        "Seccomp_filters:",
     ] {
         let (probe, service) = (line(&of_probe, name), line(&of_service, name));
         ensure!(
@@ -102,11 +104,15 @@ fn rights(guest: &Guest) -> Result<()> {
         line(&of_probe, "Uid:").is_some_and(|uid| uid.contains("1000")),
         "{of_probe}"
     );
-    // A number of the service's own pid namespace, in the root of its cgroups.
+    ensure!(
+        line(&of_probe, "Seccomp:").is_some_and(|mode| mode.ends_with('2')),
+        "{of_probe}"
+    );
+    // A number of the service's own pid namespace, in a cgroup below its own.
     let inner = line(&of_probe, "NSpid:").context("no NSpid")?;
     ensure!(inner.split_whitespace().count() == 2, "{inner}");
     let cgroup = guest.read(&format!("/proc/{pid}/root/tmp/cgroup"))?;
-    ensure!(cgroup.trim() == "0::/", "{cgroup}");
+    ensure!(cgroup.trim() == "0::/hullkit-probe", "{cgroup}");
     let environ = guest.read(&format!("/proc/{pid}/root/tmp/environ"))?;
     ensure!(
         environ.split('\0').any(|pair| pair == "GREETING=hello"),
@@ -134,19 +140,19 @@ fn hangs(guest: &Guest) -> Result<()> {
         "{entry:?}"
     );
     // At most the probe that is under way: those before are gone. A probe is
-    // two processes of the service's cgroup, beside the service.
+    // at most two processes below the service's cgroup, beside the service.
     guest.wait_status("few processes in the cgroup", |_| {
         let processes = guest.processes().ok()?;
         let inside = processes
             .iter()
-            .filter(|p| p.cgroup.ends_with("/services/hh-hangs") && p.state != 'Z');
+            .filter(|p| p.cgroup.contains("/services/hh-hangs") && p.state != 'Z');
         (inside.count() <= 3).then_some(())
     })?;
     guest.hullctl(&["stop", "hh-hangs"])?;
     let left = guest.processes()?;
     let left: Vec<_> = left
         .iter()
-        .filter(|p| p.cgroup.ends_with("/services/hh-hangs"))
+        .filter(|p| p.cgroup.contains("/services/hh-hangs"))
         .collect();
     ensure!(left.is_empty(), "{left:?}");
     Ok(())

@@ -1,10 +1,8 @@
 //! Hardware that comes later gets its modules too.
 
-use std::fs::File;
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use qemu_tests::case::{Case, KERNELS, Machine};
+use qemu_tests::disk::{Disk, SLOT};
 use qemu_tests::guest::Guest;
 use serde_json::json;
 
@@ -22,7 +20,7 @@ pub(crate) const CASES: &[Case] = &[
             ..Machine::PLAIN
         }),
     Case::own("hotplug::disk_has_its_names", "", disk).machine(Machine {
-        qemu: &["-device", "pcie-root-port,id=root1,chassis=1"],
+        qemu: SLOT,
         ..Machine::PLAIN
     }),
 ];
@@ -48,25 +46,12 @@ fn network_card(guest: &Guest) -> Result<()> {
 fn disk(guest: &Guest) -> Result<()> {
     const UUID: &str = "67e55044-10b1-426f-9247-bb680e5fe0c8";
     guest.wait_up()?;
-    let file = guest.dir().join("disk.img");
-    File::create(&file)?.set_len(8 << 20)?;
-    let mkfs = Command::new("mkfs.ext4")
-        .env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin")
-        .args(["-q", "-F", "-U", UUID, "-L", "my data"])
-        .arg(&file)
-        .output()
-        .context("mkfs.ext4")?;
-    ensure!(mkfs.status.success(), "{mkfs:?}");
-    let path = file.to_str().context("a path that is not UTF-8")?;
-    guest.qmp.execute(
-        "blockdev-add",
-        &json!({"driver": "file", "node-name": "later", "filename": path}),
+    let disk = Disk::ext4(
+        guest.dir().join("disk.img"),
+        8,
+        &["-U", UUID, "-L", "my data"],
     )?;
-    guest.qmp.execute(
-        "device_add",
-        &json!({"driver": "virtio-blk-pci", "id": "disk1", "drive": "later", "bus": "root1",
-                "serial": "hull 1"}),
-    )?;
+    disk.plug(guest, "disk1", "hull 1")?;
     let by = |kind: &str| guest.list(&format!("/dev/disk/{kind}")).unwrap_or_default();
     let has = |kind: &str, name: &str| by(kind).iter().any(|link| link == name);
     guest.wait_status("the disk's names", |_| {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use agent_protocol::Exec;
+use anyhow::{Context, Result, anyhow, ensure};
 use hullkit_bundle::control::LogLine;
 use qemu_tests::case::{ARCHES, Case, Machine};
 use qemu_tests::console::Log;
@@ -145,19 +146,40 @@ fn unchanged(guest: &Guest, n: usize, cause: &str, before: &BTreeMap<String, i32
     Ok(())
 }
 
+fn four_lives(guest: &Guest, before: &BTreeMap<String, i32>) -> Result<()> {
+    guest.kill(1, PANIC)?;
+    unchanged(guest, 1, "panic", before)?;
+    guest.kill(1, SIGSEGV)?;
+    unchanged(guest, 2, "sent:11", before)?;
+    guest.hullctl(&["reexec"])?;
+    unchanged(guest, 3, "asked", before)?;
+    guest.hullctl(&["reexec", "/init"])?;
+    unchanged(guest, 4, "asked", before)
+}
+
+/// It runs through all of them, and its client is answered.
+fn program_of_a_client(guest: &Guest) -> Result<Exec> {
+    let act = ["/bin/probe", "act", "write=/tmp/began:", "await=/tmp/go"];
+    let argv = [&[HULLCTL, "exec", "s17"], &act[..], &["print=on", "exit=9"]].concat();
+    guest.exec_until(&argv, None, 8 * guest.patience())
+}
+
 fn nothing_is_restarted(guest: &Guest) -> Result<()> {
     guest.wait_up()?;
     let before = pids(guest)?;
     ensure!(before.len() == 20, "{before:?}");
     let fds = guest.list("/proc/1/fd")?.len();
-    guest.kill(1, PANIC)?;
-    unchanged(guest, 1, "panic", &before)?;
-    guest.kill(1, SIGSEGV)?;
-    unchanged(guest, 2, "sent:11", &before)?;
-    guest.hullctl(&["reexec"])?;
-    unchanged(guest, 3, "asked", &before)?;
-    guest.hullctl(&["reexec", "/init"])?;
-    unchanged(guest, 4, "asked", &before)?;
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(|| program_of_a_client(guest));
+        let root = format!("/proc/{}/root", before["s17"]);
+        guest.wait_file(&format!("{root}/tmp/began"), "")?;
+        four_lives(guest, &before)?;
+        let go = format!("write={root}/tmp/go:");
+        guest.exec(&["/bin/probe", "act", &go])?;
+        let ended = inside.join().map_err(|_| anyhow!("it panics"))??;
+        ensure!(ended.code == Some(9) && ended.stdout == "on\n", "{ended:?}");
+        Ok(())
+    })?;
     // A program that knows nothing of the state, and one that is not there.
     for (program, why) in [
         ("/usr/bin/runc-shim", "does not read the state"),

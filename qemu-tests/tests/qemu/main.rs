@@ -10,6 +10,7 @@ mod health;
 mod hostile;
 mod hotplug;
 mod life;
+mod logfiles;
 mod logs;
 mod network;
 mod onboot;
@@ -19,6 +20,7 @@ mod ready;
 mod root;
 mod services;
 mod shutdown;
+mod sockets;
 
 use qemu_tests::case::Case;
 
@@ -28,10 +30,12 @@ const CASES: &[&[Case]] = &[
     services::CASES,
     ready::CASES,
     health::CASES,
+    sockets::CASES,
     root::CASES,
     containers::CASES,
     hostile::CASES,
     logs::CASES,
+    logfiles::CASES,
     network::CASES,
     broken::CASES,
     hotplug::CASES,

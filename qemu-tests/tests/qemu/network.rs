@@ -1,11 +1,12 @@
 //! The network: a lease from QEMU's DHCP server, and no card at all.
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::case::{Case, EVERYWHERE, Machine};
+use qemu_tests::case::{Case, EVERYWHERE, KERNELS, Machine};
 use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
     Case::shared("network::dhcp_gets_a_lease", DHCP, gets_a_lease).on(EVERYWHERE),
+    Case::shared("network::interfaces_of_a_container", INTERFACES, interfaces).on(KERNELS),
     Case::own(
         "network::no_card_is_named_and_the_boot_goes_on",
         DHCP,
@@ -47,6 +48,36 @@ fn gets_a_lease(guest: &Guest) -> Result<()> {
     ensure!(
         resolv.lines().any(|line| line == "nameserver 10.0.2.3"),
         "{resolv}"
+    );
+    Ok(())
+}
+
+const INTERFACES: &str = r#"
+services:
+  - name: interfaces
+    image: @PROBE
+    command: ["/bin/probe", "probe", "interfaces"]
+    net: new
+    runtime:
+      interfaces:
+        - {name: dummy0, add: dummy}
+        - {name: moved0, add: dummy, createInRoot: true}
+        - {name: inside, add: veth, peer: outside}
+"#;
+
+fn interfaces(guest: &Guest) -> Result<()> {
+    let names = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines.map(|(name, _)| name.trim().to_owned()).collect()
+    };
+    let mut inside = names(&guest.probe("interfaces")?.read("/proc/net/dev")?);
+    inside.sort_unstable();
+    ensure!(inside == ["dummy0", "inside", "lo", "moved0"], "{inside:?}");
+    let outside = names(&guest.read("/proc/net/dev")?);
+    ensure!(outside.contains(&"outside".to_owned()), "{outside:?}");
+    ensure!(
+        !outside.iter().any(|name| name.starts_with("dummy")),
+        "{outside:?}"
     );
     Ok(())
 }

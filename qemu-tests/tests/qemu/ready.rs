@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::shared("ready::probes_find_out", PROBES, probes),
     Case::shared("ready::too_late_is_a_failure", LATE, too_late),
     Case::shared("ready::a_flood_of_notices_is_slowed_down", FLOOD, flood),
+    Case::shared("ready::another_process_stands_for_it", SUCCESSOR, successor),
     Case::own("ready::the_machine_says_so", MACHINE, machine),
 ];
 
@@ -89,6 +90,10 @@ services:
     command: ["/bin/probe", "act", "await=/tmp/go", "http=7102:/tmp/ill"]
     stopTimeout: 100ms
     ready: {http: "http://localhost:7102/up", timeout: 5m}
+  - name: rp-fd
+    image: @PROBE
+    command: ["/bin/probe", "act", "await=/tmp/go", "newline=5", "term=wait"]
+    ready: {fd: 5, timeout: 5m}
   - name: rp-delay
     image: @PROBE
     command: ["/bin/probe", "act", "term=wait"]
@@ -96,7 +101,7 @@ services:
 "#;
 
 fn probes(guest: &Guest) -> Result<()> {
-    for name in ["rp-exec", "rp-tcp", "rp-unix", "rp-http"] {
+    for name in ["rp-exec", "rp-tcp", "rp-unix", "rp-http", "rp-fd"] {
         let entry = guest.wait_state(name, "running")?;
         ensure!(entry.ready == Some(false), "{entry:?}");
         never(guest, name, "ready")?;
@@ -151,6 +156,40 @@ fn flood(guest: &Guest) -> Result<()> {
     ensure!(took >= Duration::from_secs(1), "{took:?}");
     let entry = guest.entry("rf-flood")?;
     ensure!(entry.status.as_deref() == Some("449"), "{entry:?}");
+    Ok(())
+}
+
+const SUCCESSOR: &str = r#"
+services:
+  - name: rs-forks
+    image: @PROBE
+    command: ["/bin/probe", "act", "succeed", "notify=READY=1", "term=wait"]
+    pid: host
+    ready: notify
+    backoff: {initial: 100ms}
+"#;
+
+/// A service that makes itself a daemon: `MAINPID` is the process whose end is
+/// its end, and which is asked to stop.
+fn successor(guest: &Guest) -> Result<()> {
+    let first = guest.wait_event("service rs-forks", "running", |_| true)?;
+    guest.wait_event("service rs-forks", "ready", |_| true)?;
+    let second = guest.wait_nth_event("service rs-forks", "running", 2, |_| true)?;
+    let pids = (first.number("pid"), second.number("pid"));
+    ensure!(pids.0 != pids.1, "{pids:?}");
+    let entry = guest.entry("rs-forks")?;
+    let pid = entry.pid.context("no pid")?;
+    ensure!(
+        u64::try_from(pid).ok() == pids.1 && entry.restarts == 0,
+        "{entry:?}"
+    );
+    never(guest, "rs-forks", "exited")?;
+    guest.kill(pid, 9)?;
+    guest.wait_event("service rs-forks", "failed", |_| true)?;
+    let fourth = guest.wait_nth_event("service rs-forks", "running", 4, |_| true)?;
+    guest.hullctl(&["stop", "rs-forks"])?;
+    let exited = guest.wait_event("service rs-forks", "exited", |_| true)?;
+    ensure!(exited.number("code") == Some(0), "{exited:?} {fourth:?}");
     Ok(())
 }
 

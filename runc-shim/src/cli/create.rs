@@ -305,6 +305,9 @@ pub(super) fn preserved(launch: &Launch) -> Result<Choices, Error> {
         None => Ok(Choices {
             preserved,
             listening,
+            names: std::env::var("LISTEN_FDNAMES")
+                .ok()
+                .filter(|_| listening > 0),
             ..Choices::default()
         }),
     }

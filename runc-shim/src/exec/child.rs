@@ -346,7 +346,7 @@ impl<'a> Child<'a> {
             match nodes::is_program(candidate) {
                 Ok(()) => {
                     self.program = index;
-                    self.find_home();
+                    self.complete_environment();
                     return Ok(());
                 }
                 Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
@@ -364,11 +364,14 @@ impl<'a> Child<'a> {
         Err(Failure::in_part(&(name.into_owned() + words))(error))
     }
 
-    /// Now, because a filter may forbid it later.
-    fn find_home(&mut self) {
+    /// Now, because a filter may forbid it later. This process becomes the
+    /// program: its number here is the program's.
+    fn complete_environment(&mut self) {
         let program = &self.plan.program;
-        if program.needs_home() {
-            self.environment = Some(program.with_home(&identity::home(program.uid)));
+        let home = program.needs_home().then(|| identity::home(program.uid));
+        if home.is_some() || program.listens {
+            let pid = std::process::id();
+            self.environment = Some(program.completed(home.as_deref(), pid));
         }
     }
 

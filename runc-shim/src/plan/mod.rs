@@ -39,6 +39,8 @@ pub struct Choices {
     pub preserved: u32,
     /// How many of those listen: the first ones (sd_listen_fds(3)).
     pub listening: u32,
+    /// Their names, `:` between them.
+    pub names: Option<String>,
     /// Whether it stays in the caller's session keyring.
     pub keep_keyring: bool,
     /// Whether the root is covered instead of changed.
@@ -92,7 +94,7 @@ impl Plan {
         let filter = container.seccomp.as_ref();
         Self {
             steps,
-            program: Program::new(&container.process, choices.listening),
+            program: Program::new(&container.process, choices),
             filter: filter
                 .map(|f| seccomp::compile(f, arch))
                 .unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 
+use super::Choices;
 use crate::spec::Process;
 use crate::sys::process::StringList;
 
@@ -15,28 +16,40 @@ pub struct Program {
     pub candidates: Vec<CString>,
     /// `argv`.
     pub arguments: StringList,
-    /// `envp`. Without a `HOME` the child adds that of the user
-    /// ([`Program::needs_home`]).
+    /// `envp`, but for what the child adds: without a `HOME` that of the user
+    /// ([`Program::needs_home`]), and with sockets its own number
+    /// ([`Program::listens`]).
     pub environment: StringList,
     /// Whose home that is.
     pub uid: u32,
+    /// Whether it has sockets that listen, and must know that they are its own
+    /// (sd_listen_fds(3)).
+    pub listens: bool,
 }
 
 impl Program {
-    /// With sockets that listen it is told of them (sd_listen_fds(3)), as the
-    /// process that it will be in a pid namespace of its own.
-    pub(super) fn new(process: &Process, listening: u32) -> Self {
+    /// With sockets that listen it is told of them.
+    pub(super) fn new(process: &Process, choices: &Choices) -> Self {
         let name = process.args.first().cloned().unwrap_or_default();
         let mut environment = process.env.clone();
+        let listening = choices.listening;
         if listening > 0 {
+            environment.retain(|entry| !entry.as_bytes().starts_with(b"LISTEN_"));
             environment.extend(CString::new(format!("LISTEN_FDS={listening}")));
-            environment.push(c"LISTEN_PID=1".to_owned());
+            let names = choices.names.as_ref();
+            environment.extend(names.map(|names| {
+                let mut entry = b"LISTEN_FDNAMES=".to_vec();
+                entry.extend(names.as_bytes());
+                // It comes from an environment: it has no NUL.
+                CString::new(entry).unwrap_or_default()
+            }));
         }
         Self {
             candidates: candidates(&name, &process.env),
             arguments: StringList::new(process.args.clone()),
             environment: StringList::new(environment),
             uid: process.uid,
+            listens: listening > 0,
         }
     }
 
@@ -48,12 +61,18 @@ impl Program {
         value.is_none_or(|entry| entry.as_bytes() == b"HOME=")
     }
 
-    /// The environment with this `HOME` in place of an empty one.
+    /// The environment with this `HOME`, if there is one, in place of an empty
+    /// one, and, where it listens, with `pid` as the process's own number.
     #[must_use]
-    pub fn with_home(&self, home: &[u8]) -> StringList {
+    pub fn completed(&self, home: Option<&[u8]>, pid: u32) -> StringList {
         let mut entries: Vec<CString> = self.environment.strings().to_vec();
-        entries.retain(|entry| entry.as_bytes() != b"HOME=");
-        entries.extend(CString::new([b"HOME=", home].concat()));
+        if let Some(home) = home {
+            entries.retain(|entry| entry.as_bytes() != b"HOME=");
+            entries.extend(CString::new([b"HOME=", home].concat()));
+        }
+        if self.listens {
+            entries.extend(CString::new(format!("LISTEN_PID={pid}")));
+        }
         StringList::new(entries)
     }
 }

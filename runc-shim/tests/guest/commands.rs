@@ -272,9 +272,9 @@ fn descriptors() -> Vec<Case> {
             .says("runc-shim: run preserve-fds: descriptor 6 is to be preserved, and is not open")
             .says("exec")
             .never_says("/etc/hosts"),
-        Case::new("listen-fds", "echo $LISTEN_FDS $LISTEN_PID; cat <&3; cat <&4")
-            .script("echo three > /tmp/3; echo four > /tmp/4; exec 3</tmp/3 4</tmp/4; sh -c 'export LISTEN_FDS=1 LISTEN_PID=$$; exec runc-shim --root /run/state run --preserve-fds 1 --bundle . '$1; echo rc=$?; LISTEN_FDS=1 LISTEN_PID=1 runc-shim --root /run/state run --bundle . $1")
-            .says("1 1")
+        Case::new("listen-fds", "echo $LISTEN_FDS $LISTEN_PID $LISTEN_FDNAMES; cat <&3; cat <&4")
+            .script("echo three > /tmp/3; echo four > /tmp/4; exec 3</tmp/3 4</tmp/4; sh -c 'export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=web; exec runc-shim --root /run/state run --preserve-fds 1 --bundle . '$1; echo rc=$?; LISTEN_FDS=1 LISTEN_PID=1 runc-shim --root /run/state run --bundle . $1")
+            .says("1 1 web")
             .says("three")
             .says("four")
             .says("rc=0"),

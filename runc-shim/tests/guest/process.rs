@@ -47,11 +47,11 @@ fn labels() -> Vec<Case> {
     vec![
         Case::new("selinux-label", "echo never")
             .with("/process/selinuxLabel", json!("system_u:system_r:container_t:s0"))
-            .says("runc-shim: run selinux-label: look for SELinux: Operation not supported (the kernel has no SELinux, or it is off)")
+            .says("runc-shim: run selinux-label: look for SELinux: Not supported (the kernel has no SELinux, or it is off)")
             .never_says("never\n"),
         Case::new("mount-label", "echo never")
             .with("/linux/mountLabel", json!("system_u:object_r:container_file_t:s0"))
-            .says("runc-shim: run mount-label: look for SELinux: Operation not supported (the kernel has no SELinux, or it is off)")
+            .says("runc-shim: run mount-label: look for SELinux: Not supported (the kernel has no SELinux, or it is off)")
             .never_says("never\n"),
         Case::new("apparmor-profile-missing", "echo never")
             .with("/process/apparmorProfile", json!("no-such-profile"))

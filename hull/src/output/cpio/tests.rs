@@ -43,27 +43,15 @@ fn read(cpio: &[u8]) -> Vec<Read> {
         if entry.path == TRAILER {
             assert!(cpio[at..].iter().all(|&b| b == 0));
             assert_eq!(cpio.len() % 512, 0);
-            return without_frame(entries);
+            return entries;
         }
         entries.push(entry);
     }
 }
 
-/// The first file says how much memory is needed, the last has no content.
-fn without_frame(mut entries: Vec<Read>) -> Vec<Read> {
-    let begin = entries.remove(1);
-    assert_eq!(
-        (begin.path, begin.data),
-        (b"begin.hullkit".to_vec(), b"64\n".to_vec())
-    );
-    let end = entries.pop().unwrap();
-    assert_eq!((end.path, end.data), (b"end.hullkit".to_vec(), Vec::new()));
-    entries
-}
-
 fn written(tree: &Tree) -> Vec<u8> {
     let mut out = Vec::new();
-    write_initrd(tree, 64, &mut out).unwrap();
+    write_tree(tree, &mut out).unwrap();
     out
 }
 
@@ -102,7 +90,6 @@ fn every_kind_is_written_with_its_metadata() {
         })
         .collect();
     let expected = [
-        (".", 0o040_755, (0, 0), 0),
         ("a", 0o041_777, (0, 0), 0),
         ("a/f", 0o104_755, (0, 0), 4),
         ("b", 0o060_600, (5, 300), 0),
@@ -112,10 +99,10 @@ fn every_kind_is_written_with_its_metadata() {
     ];
     let expected: Vec<_> = expected.map(|(p, m, d, l)| (p.to_owned(), m, d, l)).into();
     assert_eq!(seen, expected);
-    assert_eq!(entries[2].ids, (70_000, 5));
-    assert_eq!(entries[2].mtime, 12);
+    assert_eq!(entries[1].ids, (70_000, 5));
+    assert_eq!(entries[1].mtime, 12);
     let inodes: Vec<_> = entries.iter().map(|e| e.inode).collect();
-    assert_eq!(inodes, [1, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(inodes, [1, 2, 3, 4, 5, 6]);
 }
 
 #[test]
@@ -127,21 +114,11 @@ fn hard_links_share_an_inode_and_the_last_has_the_data() {
         .unwrap();
     tree.link("c", "a").unwrap();
     let entries = read(&written(&tree));
-    let files: Vec<_> = entries[1..]
+    let files: Vec<_> = entries
         .iter()
         .map(|e| (e.inode, e.links, e.data.as_slice()))
         .collect();
-    assert_eq!(files, [(3, 2, &b""[..]), (4, 1, b"other"), (3, 2, b"once")]);
-}
-
-#[test]
-fn init_comes_before_all_else() {
-    let mut tree = Tree::new();
-    for path in ["a/b", "init", "z"] {
-        tree.add(path, Node::file(Meta::root(0o755), path)).unwrap();
-    }
-    let paths: Vec<_> = read(&written(&tree)).into_iter().map(|e| e.path).collect();
-    assert_eq!(paths, [&b"."[..], b"init", b"a", b"a/b", b"z"]);
+    assert_eq!(files, [(1, 2, &b""[..]), (2, 1, b"other"), (1, 2, b"once")]);
 }
 
 #[test]
@@ -149,7 +126,7 @@ fn a_leaf_shared_with_another_tree_is_no_hard_link() {
     let mut tree = Tree::new();
     tree.add("a", Node::file(Meta::root(0o644), "x")).unwrap();
     let other = tree.clone();
-    assert_eq!(read(&written(&tree))[1].links, 1);
+    assert_eq!(read(&written(&tree))[0].links, 1);
     drop(other);
 }
 
@@ -163,7 +140,7 @@ fn a_file_that_the_format_cannot_hold_is_named() {
     };
     tree.add("d/huge", Node::file(Meta::root(0o644), huge))
         .unwrap();
-    let error = write_initrd(&tree, 64, &mut io::sink()).unwrap_err();
+    let error = write_tree(&tree, &mut io::sink()).unwrap_err();
     assert!(error.to_string().starts_with("d/huge: 4 GiB"), "{error}");
 }
 
@@ -179,7 +156,7 @@ proptest! {
         }
         let bytes = written(&tree);
         let mut walked = tree.walk();
-        for entry in &read(&bytes)[1..] {
+        for entry in &read(&bytes) {
             let (path, node) = walked.next().unwrap();
             prop_assert_eq!(&entry.path, &path);
             let data = node.as_file().map(|c| c.read().unwrap()).unwrap_or_default();

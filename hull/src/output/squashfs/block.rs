@@ -1,12 +1,12 @@
 //! Compressed blocks: of data, and of metadata.
 
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::thread;
 
 use super::super::compress::{GZIP_LEVEL, LZ4_LEVEL, ZSTD_LEVEL};
 use super::super::rootfs::too_large;
 use super::{Compression, Position};
+use crate::parallel::threads;
 
 /// A metadata block holds so much, unpacked.
 const METADATA: usize = 8192;
@@ -81,11 +81,6 @@ impl Packer {
             Ok(all)
         })
     }
-}
-
-/// Compressors at work.
-pub(super) fn threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// A stream of metadata blocks.

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::super::rootfs::{Fields, Out, too_large};
-use super::block::{Packer, threads};
+use super::block::Packer;
 use super::{BLOCK, NONE_32};
+use crate::parallel::threads;
 use crate::tree::path::show;
 use crate::tree::{Content, Leaf, Node, Tree};
 

@@ -1,7 +1,7 @@
 # bash completion for hullctl
 _hullctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word
-    local commands="list status top events logs wait start stop restart kill reexec
+    local commands="list status top events logs wait start stop restart exec kill reexec
         poweroff reboot halt kexec version completion help"
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         [[ $word == -* ]] || { command=$word; break; }
@@ -13,7 +13,7 @@ _hullctl() {
     esac
     case $command in
     "") COMPREPLY=($(compgen -W "$commands --json --timeout --help" -- "$cur")) ;;
-    status | wait | start | stop | restart | kill | logs)
+    status | wait | exec | start | stop | restart | kill | logs)
         local options="--json"
         case $command in
         logs) options="--json --follow --lines --since" ;;

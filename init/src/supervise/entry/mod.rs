@@ -12,6 +12,7 @@
 //! [`Entry::can_start`] and looks at the others.
 
 mod limit;
+mod listen;
 mod run;
 mod stop;
 mod watch;
@@ -25,6 +26,7 @@ use super::event::{Ending, RequestId};
 use super::order::Deps;
 use super::spec::{EntryId, Kind, Spec};
 use super::time::Time;
+use crate::life::record::Memo;
 
 pub use watch::Watch;
 
@@ -58,6 +60,8 @@ pub(super) struct Step<'a> {
 pub enum State {
     /// It has not been its turn.
     Waiting,
+    /// Its sockets are open, and it is started when somebody comes.
+    Listening,
     /// The runtime is at it.
     Starting {
         /// When that takes too long.
@@ -107,6 +111,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Listening => "listening",
             Self::Starting { .. } => "starting",
             Self::Running { .. } => "running",
             Self::Stopping { .. } => "stopping",
@@ -144,8 +149,13 @@ pub struct Entry {
     pub(super) state: State,
     /// Services: whether it is meant to run.
     pub(super) wanted: bool,
-    /// Whether it has been started once, or failed to.
+    /// Whether it has been started once, or failed to, or listens.
     pub(super) tried: bool,
+    /// Whether somebody has come, or asked for it, since it was last started:
+    /// it need not listen.
+    pub(super) called: bool,
+    /// Whether its sockets are open, and what it left with us is kept.
+    pub(super) open: bool,
     pub(super) since: Time,
     pub(super) remains: Remains,
     pub(super) pid: Option<i32>,
@@ -165,6 +175,8 @@ pub struct Entry {
     pub(super) starts: VecDeque<Time>,
     /// How its failure wants the machine to end.
     pub(super) demand: Option<End>,
+    /// Its record.
+    pub(super) memo: Memo,
 }
 
 impl Entry {
@@ -180,6 +192,8 @@ impl Entry {
             },
             wanted: !broken && spec.kind == Kind::Service,
             tried: broken,
+            called: false,
+            open: false,
             since: Time::default(),
             remains: Remains::None,
             pid: None,
@@ -194,6 +208,7 @@ impl Entry {
             watch: Watch::default(),
             starts: VecDeque::new(),
             demand: None,
+            memo: Memo::default(),
             spec,
         }
     }
@@ -256,6 +271,13 @@ impl Entry {
         matches!(self.state, State::Running { .. }) && self.watch.is_ready()
     }
 
+    /// Whether those that require it can do with it: it is up, or will be as
+    /// soon as they come.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.is_up() || self.state == State::Listening
+    }
+
     /// What it said, and its checks showed, of this run.
     #[must_use]
     pub fn watch(&self) -> &Watch {
@@ -302,6 +324,11 @@ impl Entry {
             Remains::None | Remains::Kept => None,
         };
         state.into_iter().chain(remains).min()
+    }
+
+    /// Whether time demands something of it.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
     fn enter(&mut self, state: State, step: &mut Step<'_>, report: Report) {

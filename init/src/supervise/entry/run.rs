@@ -16,6 +16,8 @@ impl Entry {
         self.error = None;
         self.ending = None;
         self.began = None;
+        self.called = false;
+        self.open = self.spec.supervision.keeps_descriptors();
         self.count_start(step.now);
         let deadline = step.now.after(START_TIMEOUT);
         step.out.push(Action::Start(self.id));
@@ -54,13 +56,13 @@ impl Entry {
     }
 
     pub(in crate::supervise) fn start_failed(&mut self, error: String, step: &mut Step<'_>) {
-        if matches!(self.state, State::Starting { .. } | State::Stopping { .. }) {
-            // Where it was killed, the runtime's complaint is not the reason.
-            if matches!(self.state, State::Starting { .. }) {
-                self.error = Some(error);
-            }
-            self.over(true, step);
+        match self.state {
+            State::Starting { .. } | State::Listening => self.error = Some(error),
+            // It was killed: the runtime's complaint is not the reason.
+            State::Stopping { .. } => {}
+            _ => return,
         }
+        self.over(true, step);
     }
 
     pub(in crate::supervise) fn ended(&mut self, ending: Ending, step: &mut Step<'_>) {
@@ -84,7 +86,9 @@ impl Entry {
         let asked = why == Some(Why::Asked);
         let failed = (failed || why == Some(Why::Failed)) && !asked;
         self.unwatch(step);
-        self.clean_later_or_now(step);
+        if self.state != State::Listening {
+            self.clean_later_or_now(step);
+        }
         let ran_ms = self.began.map(|began| step.now.since(began));
         let restarts = self.restarts_after(failed, asked);
         let limited = restarts && self.is_start_limited(step.now);
@@ -113,6 +117,9 @@ impl Entry {
         self.pid = None;
         self.last_ending = self.ending;
         self.enter(state, step, Report::Ended(ended));
+        if matches!(state, State::Exited | State::Failed) {
+            self.close(step);
+        }
         self.answer_after_end(step);
         if limited {
             self.demand_if_wanted(self.spec.supervision.start_limit.action);
@@ -162,6 +169,11 @@ impl Entry {
     fn clean(&mut self, step: &mut Step<'_>) {
         self.remains = Remains::Cleaning(step.now.after(CLEAN_TIMEOUT));
         step.out.push(Action::Clean(self.id));
+    }
+
+    /// Whether something was left for later.
+    pub(in crate::supervise) fn has_remains_for_later(&self) -> bool {
+        self.remains == Remains::Kept
     }
 
     /// Cleans what was left for later.

@@ -91,7 +91,9 @@ impl Entry {
                 }
             }
             State::Backoff { until } if until <= step.now && self.remains == Remains::None => {
-                self.restarts = self.restarts.saturating_add(1);
+                if !self.spec.supervision.lazy {
+                    self.restarts = self.restarts.saturating_add(1);
+                }
                 self.state = State::Waiting;
             }
             _ => {}

@@ -196,7 +196,7 @@ impl Entry {
         let ready = policy.ready.as_ref();
         match ready.filter(|_| service) {
             None => return self.become_ready(step),
-            Some(ReadyBy::Notify) => {}
+            Some(ReadyBy::Notify | ReadyBy::Fd(_)) => {}
             Some(ReadyBy::Delay(ms)) => self.watch.ready_at = Some(step.now.after(*ms)),
             Some(ReadyBy::Probe(_)) => self.watch.next = Some(step.now),
         }
@@ -381,6 +381,9 @@ impl Entry {
                 if by == Some(&ReadyBy::Notify) && !self.watch.ready {
                     self.become_ready(step);
                 }
+            }
+            Notice::Written if matches!(by, Some(ReadyBy::Fd(_))) && !self.watch.ready => {
+                self.become_ready(step);
             }
             Notice::Alive if self.watch.ready => self.alive(step.now),
             Notice::WatchdogInterval(ms) => {

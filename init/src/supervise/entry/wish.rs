@@ -16,6 +16,7 @@ impl Entry {
         if self.state == State::Waiting || self.error.as_deref() != Some(why) {
             self.error = Some(why.to_owned());
             self.enter(State::Skipped, step, Report::Skipped(why.to_owned()));
+            self.close(step);
         }
         let refusal = Refusal::Failed(format!("{}: {why}", self.spec.name));
         self.answer(true, &Err(refusal), step);
@@ -34,6 +35,12 @@ impl Entry {
                 let state = if failed { State::Failed } else { State::Exited };
                 let ended = self.ended_report(failed, None);
                 self.enter(state, step, Report::Ended(ended));
+                self.close(step);
+            }
+            State::Listening => {
+                let ended = self.ended_report(false, None);
+                self.enter(State::Exited, step, Report::Ended(ended));
+                self.close(step);
             }
             _ => {}
         }
@@ -56,9 +63,16 @@ impl Entry {
         self.backoff = Backoff::default();
         self.crash_loop = false;
         self.starts.clear();
+        if !matches!(self.state, State::Starting { .. } | State::Running { .. }) {
+            self.called = true;
+        }
         if matches!(
             self.state,
-            State::Backoff { .. } | State::Exited | State::Failed | State::Skipped
+            State::Backoff { .. }
+                | State::Listening
+                | State::Exited
+                | State::Failed
+                | State::Skipped
         ) {
             self.state = State::Waiting;
         }

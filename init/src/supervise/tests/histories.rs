@@ -1,6 +1,7 @@
 //! Random histories, and all short ones.
 
 use hullkit_bundle::Supervision;
+use hullkit_bundle::socket::Socket;
 use hullkit_bundle::supervision::{
     Backoff, Health, Measure, OnFailure, Probe, ReadyBy, Restart, StartLimit,
 };
@@ -48,8 +49,24 @@ fn ready() -> impl Strategy<Value = Option<ReadyBy>> {
     prop_oneof![
         3 => Just(None),
         2 => Just(Some(ReadyBy::Notify)),
+        1 => Just(Some(ReadyBy::Fd(3))),
         1 => (1u64..400).prop_map(|ms| Some(ReadyBy::Delay(ms))),
         2 => Just(Some(ReadyBy::Probe(probe()))),
+    ]
+}
+
+fn socket() -> Socket {
+    let words = ["stream", "[::]:80", "web", "8", "0", "0", "0"].map(str::to_owned);
+    Socket::try_from(words.to_vec()).unwrap()
+}
+
+/// Sockets, whether it is started by who comes, and what it may leave.
+fn kept() -> impl Strategy<Value = (Vec<Socket>, bool, u32)> {
+    prop_oneof![
+        4 => Just((vec![], false, 0)),
+        1 => Just((vec![], false, 2)),
+        1 => Just((vec![socket()], false, 0)),
+        3 => Just((vec![socket()], true, 1)),
     ]
 }
 
@@ -97,9 +114,13 @@ fn watched() -> impl Strategy<Value = Supervision> {
         oom,
         watchdog,
         any::<u8>(),
+        kept(),
     );
     all.prop_map(
-        |(ready, ready_timeout, health, start_limit, oom, watchdog, critical)| Supervision {
+        |(ready, ready_timeout, health, start_limit, oom, watchdog, critical, kept)| Supervision {
+            sockets: kept.0,
+            lazy: kept.1,
+            fd_store: kept.2,
             ready,
             ready_timeout,
             health,
@@ -197,6 +218,7 @@ fn variant() -> impl Strategy<Value = Variant> {
 fn notice() -> impl Strategy<Value = Notice> {
     prop_oneof![
         8 => Just(Notice::Ready),
+        4 => Just(Notice::Written),
         8 => Just(Notice::Alive),
         1 => Just(Notice::Trigger),
         1 => Just(Notice::Stopping),
@@ -216,6 +238,7 @@ fn step() -> impl Strategy<Value = Move> {
         20 => (any::<usize>(), notice()).prop_map(|(entry, notice)| Move::Say(entry, notice)),
         20 => (any::<usize>(), prop::bool::weighted(0.6)).prop_map(|(entry, well)| Move::Probed(entry, well)),
         2 => any::<usize>().prop_map(Move::Oom),
+        20 => (any::<usize>(), prop::bool::weighted(0.9)).prop_map(|(entry, well)| Move::Call(entry, well)),
         10 => Just(Move::Rebirth),
         1 => Just(Move::Shutdown(End::Reboot)),
     ]
@@ -297,6 +320,18 @@ fn watched_too(entry: usize) -> Vec<Move> {
         Move::Probed(entry, true),
         Move::Probed(entry, false),
         Move::Oom(entry),
+    ]);
+    moves
+}
+
+/// What more may happen to one with sockets.
+fn called_too(entry: usize) -> Vec<Move> {
+    let mut moves = plain(entry);
+    moves.extend([
+        Move::Call(entry, true),
+        Move::Call(entry, false),
+        Move::Say(entry, Notice::Written),
+        Move::Rebirth,
     ]);
     moves
 }
@@ -393,4 +428,27 @@ fn all_short_ones_of_a_watched_service_and_the_one_that_requires_it() {
         spec(Kind::Service, "web", web),
     ];
     assert_eq!(exhaust(&specs, 4, watched_too), 22usize.pow(4));
+}
+
+#[test]
+fn all_short_ones_of_a_service_that_listens_and_the_one_that_requires_it() {
+    let db = Supervision {
+        sockets: vec![socket()],
+        lazy: true,
+        fd_store: 1,
+        ready: Some(ReadyBy::Fd(5)),
+        restart: Restart::OnFailure,
+        ..Supervision::default()
+    };
+    let web = Supervision {
+        requires: vec!["db".to_owned()],
+        sockets: vec![socket()],
+        restart: Restart::Never,
+        ..Supervision::default()
+    };
+    let specs = [
+        spec(Kind::Service, "db", db),
+        spec(Kind::Service, "web", web),
+    ];
+    assert_eq!(exhaust(&specs, 4, called_too), 20usize.pow(4));
 }

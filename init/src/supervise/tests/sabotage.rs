@@ -45,10 +45,20 @@ pub(super) enum Sabotage {
     KeepReadyQuiet,
     /// Nobody is asked before it is killed.
     KillAtOnce,
+    /// It is started before somebody comes.
+    Eager,
+    /// Nobody is told who comes.
+    DeafToCalls,
+    /// Sockets are closed with each run.
+    CloseEarly,
+    /// And never.
+    CloseNever,
+    /// A newline is no word.
+    DeafToNewlines,
 }
 
 impl Sabotage {
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::IgnoreRequires,
         Self::IgnoreAfter,
         Self::ReadyTooEarly,
@@ -71,6 +81,11 @@ impl Sabotage {
         Self::ReplyTwice,
         Self::KeepReadyQuiet,
         Self::KillAtOnce,
+        Self::Eager,
+        Self::DeafToCalls,
+        Self::CloseEarly,
+        Self::CloseNever,
+        Self::DeafToNewlines,
     ];
 
     /// What it is found by: one of these words is in the rule.
@@ -108,6 +123,11 @@ impl Sabotage {
             Self::ReplyTwice => &["a second reply"],
             Self::KeepReadyQuiet => &["nobody says so"],
             Self::KillAtOnce => &["killed without being asked to end", "is Stopping"],
+            Self::Eager => &["started, and nobody came"],
+            Self::DeafToCalls => &["somebody came, and it listens on"],
+            Self::CloseEarly => &["its sockets are closed", "closed twice"],
+            Self::CloseNever => &["its sockets outlive it"],
+            Self::DeafToNewlines => &["ready is true", "ended without a reason"],
         }
     }
 
@@ -123,6 +143,7 @@ impl Sabotage {
             Self::IgnoreOom => policy.oom = Measure::Restart,
             Self::NotCritical => policy.critical = false,
             Self::NeverRestart => policy.restart = Restart::Never,
+            Self::Eager => policy.lazy = false,
             _ => {}
         }
         spec
@@ -148,7 +169,15 @@ impl Sabotage {
                     notice: Notice::Alive,
                     ..
                 },
-            ) => vec![Event::Tick],
+            )
+            | (
+                Self::DeafToNewlines,
+                Event::Notice {
+                    notice: Notice::Written,
+                    ..
+                },
+            )
+            | (Self::DeafToCalls, Event::Called { .. }) => vec![Event::Tick],
             (Self::ProbesAreWell, Event::Probed { entry, .. }) => {
                 vec![Event::Probed { entry, error: None }]
             }
@@ -184,6 +213,8 @@ impl Sabotage {
                     vec![Action::Report(id, Report::Ended(ended))]
                 }
                 (Self::KillAtOnce, Action::Signal(id, _)) => vec![Action::Kill(id)],
+                (Self::CloseEarly, Action::Clean(id)) => vec![Action::Clean(id), Action::Close(id)],
+                (Self::CloseNever, Action::Close(_)) => vec![],
                 (_, action) => vec![action],
             })
             .collect()

@@ -38,6 +38,8 @@ pub(super) struct Truth {
     pub(super) forbidden: bool,
     /// Whether a failure means the end of the machine.
     pub(super) ends_the_machine: bool,
+    /// Whether somebody came, or asked for it, since it was last started.
+    pub(super) called: bool,
     /// Whether its turn is over for those that come `after` it.
     pub(super) had_turn: bool,
 }
@@ -97,6 +99,7 @@ impl Truth {
         let by = spec.supervision.ready.as_ref();
         match notice {
             Notice::Ready if by == Some(&ReadyBy::Notify) => self.become_ready(spec, now),
+            Notice::Written if matches!(by, Some(ReadyBy::Fd(_))) => self.become_ready(spec, now),
             Notice::Alive if self.ready => self.alive(spec, now),
             Notice::WatchdogInterval(ms) => {
                 self.watchdog_ms = *ms;

@@ -42,6 +42,8 @@ pub(super) struct World {
     not_before: BTreeMap<usize, Time>,
     /// Entries whose first process has ended and whose others live.
     orphans: BTreeSet<usize>,
+    /// Whose sockets are open.
+    open: BTreeSet<usize>,
     /// Services in the order in which they were asked to stop, on the way down.
     pub(super) stopped: Vec<usize>,
     pub(super) replies: BTreeMap<u64, Result<(), Refusal>>,
@@ -64,6 +66,9 @@ pub(super) enum Move {
     Say(usize, Notice),
     /// The `n`th of the probes ends; whether it went well.
     Probed(usize, bool),
+    /// Somebody comes to the `n`th of the services with sockets; whether they
+    /// could be opened.
+    Call(usize, bool),
     /// The kernel ends the `n`th of the services that live for want of memory.
     Oom(usize),
     Shutdown(End),
@@ -104,6 +109,7 @@ impl World {
             now: Time(1000),
             not_before: BTreeMap::new(),
             orphans: BTreeSet::new(),
+            open: BTreeSet::new(),
             stopped: Vec::new(),
             replies: BTreeMap::new(),
             asked: Vec::new(),
@@ -147,6 +153,9 @@ impl World {
         if let Some(sabotage) = self.sabotage {
             actions = sabotage.actions(actions);
         }
+        // As the shell does: what is not said to have changed is not written
+        // again.
+        self.core.save(&mut Writer::default());
         for action in actions {
             self.obey(&action)
                 .map_err(|rule| format!("{rule}: {action:?} after {event:?}"))?;
@@ -161,6 +170,22 @@ impl World {
         }
         match action {
             Action::Start(id) => self.start(id.0),
+            Action::Listen { entry, .. } => {
+                if self.specs[entry.0].supervision.sockets.is_empty() {
+                    return Err("there is nothing to open".to_owned());
+                }
+                self.open.insert(entry.0);
+                Ok(())
+            }
+            Action::Close(id) => {
+                let state = self.core.entries()[id.0].state();
+                let over = matches!(state, State::Exited | State::Failed | State::Skipped);
+                match self.open.remove(&id.0) {
+                    true if over => Ok(()),
+                    true => Err(format!("its sockets are closed, and it is {state:?}")),
+                    false => Err("closed twice".to_owned()),
+                }
+            }
             Action::Signal(id, _) => match self.real[id.0] {
                 Real::Alive { killed: false } => {
                     self.check_reason(id.0)?;
@@ -228,7 +253,7 @@ impl World {
                 }
             }
             Action::Report(id, report) => {
-                if matches!(report, Report::Skipped(_)) {
+                if matches!(report, Report::Skipped(_) | Report::Listening) {
                     self.truth[id.0].had_turn = true;
                 }
                 if let Report::Ended(Ended {
@@ -284,7 +309,10 @@ impl World {
             return Err("restarted before its time".to_owned());
         }
         for id in &deps.requires {
-            if !matches!(self.real[id.0], Real::Alive { .. }) || !self.truth[id.0].ready {
+            let up = matches!(self.real[id.0], Real::Alive { .. }) && self.truth[id.0].ready;
+            let listens = self.core.entries()[id.0].state() == State::Listening
+                && self.specs[id.0].supervision.lazy;
+            if !up && !listens {
                 return Err(format!("started without {id:?}"));
             }
         }
@@ -293,7 +321,14 @@ impl World {
                 return Err(format!("started before {id:?}"));
             }
         }
-        self.truth[index].start(self.now);
+        let truth = &mut self.truth[index];
+        if spec.supervision.lazy && !truth.called {
+            return Err("started, and nobody came".to_owned());
+        }
+        truth.start(self.now);
+        if spec.supervision.keeps_descriptors() {
+            self.open.insert(index);
+        }
         self.real[index] = Real::Launching { killed: false };
         Ok(())
     }
@@ -352,10 +387,39 @@ impl World {
                 return Err(format!("{name} has a deadline in the past"));
             }
             self.check_not_lost(entry)?;
+            self.check_sockets(entry)
+                .map_err(|rule| format!("{name}: {rule}"))?;
             self.check_watched(entry)
                 .map_err(|rule| format!("{name}: {rule}"))?;
         }
         self.check_machine()
+    }
+
+    /// Sockets are open as long as their service is meant to run, and who comes
+    /// to one is served.
+    fn check_sockets(&self, entry: &Entry) -> Result<(), Broken> {
+        let index = entry.id.0;
+        let policy = &self.specs[index].supervision;
+        let listens = entry.state() == State::Listening;
+        if listens && !policy.lazy {
+            return Err("it listens, and should run".to_owned());
+        }
+        if listens && self.truth[index].called {
+            return Err("somebody came, and it listens on".to_owned());
+        }
+        let open = self.open.contains(&index);
+        let lives = listens || entry.is_alive() || matches!(entry.state(), State::Backoff { .. });
+        if lives && policy.keeps_descriptors() && !open {
+            return Err("its sockets are closed".to_owned());
+        }
+        let over = matches!(
+            entry.state(),
+            State::Exited | State::Failed | State::Skipped
+        );
+        if over && open {
+            return Err("its sockets outlive it".to_owned());
+        }
+        Ok(())
     }
 
     fn services(&self) -> impl Iterator<Item = usize> + '_ {
@@ -420,7 +484,7 @@ impl World {
         let done = |index: usize| {
             let entry = &self.core.entries()[index];
             self.truth[index].ready && matches!(entry.state(), State::Running { .. })
-                || entry.state() == State::Exited
+                || matches!(entry.state(), State::Exited | State::Listening)
         };
         if !self.told_ready && self.services().all(done) {
             return Err("all are ready, and nobody says so".to_owned());
@@ -443,8 +507,10 @@ impl World {
             || entry
                 .deps
                 .all()
-                .any(|dep| !self.core.entries()[dep.0].is_up());
+                .any(|dep| !self.core.entries()[dep.0].is_there());
+        let listens = entry.state() == State::Listening && self.specs[entry.id.0].supervision.lazy;
         let fine = entry.is_alive()
+            || listens
             || matches!(entry.state(), State::Backoff { .. })
             || policy_ended_it
             || (waits && why_it_waits);
@@ -501,6 +567,7 @@ impl World {
                 Some(index) => self.probed(index, well),
                 None => Ok(()),
             },
+            Move::Call(choice, well) => self.call(choice, well),
             Move::Oom(choice) => match self.chosen(choice, |real, _| real == ALIVE) {
                 Some(index) => self.runs_out_of_memory(index),
                 None => Ok(()),
@@ -522,6 +589,27 @@ impl World {
         fit.get(choice.checked_rem(fit.len())?).copied()
     }
 
+    /// Somebody comes, whether anybody waits for it or not.
+    fn call(&mut self, choice: usize, well: bool) -> Result<(), Broken> {
+        let with = |index: &usize| !self.specs[*index].supervision.sockets.is_empty();
+        let all: Vec<usize> = self.services().filter(with).collect();
+        let Some(index) = choice.checked_rem(all.len()).map(|choice| all[choice]) else {
+            return Ok(());
+        };
+        let entry = EntryId(index);
+        let listens = self.core.entries()[index].state() == State::Listening;
+        if !well && listens {
+            let error = "address already in use".to_owned();
+            // It has not run, and counts as if it had, for no time.
+            self.truth[index].ended(&self.specs[index], false, self.now);
+            return self.feed(Event::StartFailed { entry, error });
+        }
+        if listens {
+            self.truth[index].called = true;
+        }
+        self.feed(Event::Called { entry })
+    }
+
     /// Somebody asks for something, and may get it.
     fn note_ask(&mut self, ask: Ask, index: usize) {
         if ask != Ask::Stop {
@@ -536,6 +624,11 @@ impl World {
         let truth = &mut self.truth[index];
         if ask == Ask::Restart || (ask == Ask::Start && !up) {
             truth.wanted();
+            let runs = matches!(
+                self.core.entries()[index].state(),
+                State::Starting { .. } | State::Running { .. }
+            );
+            truth.called |= ask == Ask::Restart || !runs;
         }
         truth.asked |= ask != Ask::Start;
     }
