@@ -34,7 +34,10 @@ measure() {
     wall=999999 cpu=999999 rss=0
     for ((round = 0; round < rounds; round++)); do
         "$before"
-        /usr/bin/time -o "$dir/time" -f '%e %U %S %M' "$hull" build --dir "$dir/out" "$@" >/dev/null 2>&1
+        /usr/bin/time -o "$dir/time" -f '%e %U %S %M' "$hull" build --dir "$dir/out" "$@" >"$dir/said" 2>&1 || {
+            cat "$dir/said" >&2
+            return 1
+        }
         read -r w u s m <"$dir/time"
         read -r wall cpu rss < <(awk -v w="$w" -v c="$u" -v s="$s" -v m="$m" -v wall="$wall" -v cpu="$cpu" -v rss="$rss" \
             'BEGIN { c += s; m /= 1000; printf "%.2f %.2f %.0f\n", (w < wall ? w : wall), (c < cpu ? c : cpu), (m > rss ? m : rss) }')

@@ -23,7 +23,7 @@ pub struct Received {
 /// Takes one datagram into `buffer`, without waiting, and no descriptor that
 /// comes with it: the kernel lets those go by itself. If we took them, closing
 /// one would be ours, and that can wait for whoever serves the filesystem that
-/// it is of.
+/// it is of. (The last of a socket with `SO_LINGER` still goes in our context.)
 ///
 /// # Errors
 /// There is none (`EAGAIN`), or the kernel has no memory for it.
