@@ -443,6 +443,17 @@ mod tests {
             cwd: None,
         };
         assert_eq!((run.command, run.json), (Command::Exec(exec), false));
+        // What parts the name from the program is no word; what follows is.
+        for (line, args) in [
+            ("exec web -- ls -l", &["ls", "-l"][..]),
+            ("exec web -- -- x", &["--", "x"]),
+        ] {
+            let Command::Exec(exec) = parsed(line).unwrap().command else {
+                panic!("{line}");
+            };
+            assert_eq!(exec.name, "web");
+            assert_eq!(exec.args, args, "{line}");
+        }
     }
 
     #[test]

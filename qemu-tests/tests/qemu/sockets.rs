@@ -202,6 +202,6 @@ fn reborn(guest: &Guest) -> Result<()> {
     // Its pipe is closed; `lazy` has the four of its log now; nothing else was
     // left open.
     let now = guest.list("/proc/1/fd")?.len();
-    ensure!(now <= fds + 4, "{fds} descriptors became {now}");
+    ensure!(now == fds + 3, "{fds} descriptors became {now}");
     Ok(())
 }
