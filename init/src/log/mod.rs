@@ -8,7 +8,8 @@
 //! Where the YAML says so, lines go into [`files`] on a disk too.
 //!
 //! It reads as fast as it can and drops the oldest lines, so that no service
-//! ever waits for whoever reads its log.
+//! ever waits for whoever reads its log. For a disk that is at work it waits a
+//! moment at most (`docs/supervision.md`).
 
 mod client;
 mod disk;

@@ -205,7 +205,8 @@ fn next(bytes: &mut &[u8]) -> Option<Option<Reply>> {
     Some(match kind {
         // The error comes negated.
         kind::ERROR => number(0).map(|error| Reply::Done(error.saturating_neg())),
-        kind::DONE => Some(Reply::Done(0)),
+        // The end of a list, with what broke it off.
+        kind::DONE => Some(Reply::Done(number(0).unwrap_or(0).saturating_neg())),
         kind::NEW_LINK => number(4).map(Reply::Link),
         kind::NEW_ADDRESS => Address::read(body).map(Reply::Address),
         _ => None,

@@ -42,13 +42,17 @@ fn told(device: &NetDevice) -> String {
 /// Before anything is done: a device that is there keeps its name, and the
 /// other one would be left under its old one.
 fn check_free(device: &NetDevice, inside: &Kernel) -> Result<(), Error> {
-    if device.is_template() || inside.index(&device.inside).is_err() {
+    if device.is_template() {
         return Ok(());
     }
-    Err(Error::Unsupported(format!(
-        "move the network device {}: the name is taken there (a name with %d lets the kernel choose)",
-        told(device)
-    )))
+    match inside.index(&device.inside) {
+        Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        Err(e) => Err(Error::io("look for a network device named", &device.inside)(e)),
+        Ok(_) => Err(Error::Unsupported(format!(
+            "move the network device {}: the name is taken there (a name with %d lets the kernel choose)",
+            told(device)
+        ))),
+    }
 }
 
 /// A socket to the kernel, about one network namespace.

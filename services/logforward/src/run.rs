@@ -77,7 +77,8 @@ impl Forwarder<'_> {
         loop {
             let source = Source::open(&self.config.socket, &self.config.logs)?;
             match self.forward_from(source, &mut connection, &mut sent) {
-                Ok(()) => {}
+                // The log process has died, or has too many readers.
+                Ok(()) => std::thread::sleep(FIRST_RETRY),
                 Err(Broken::Way(error)) => return Ok(error),
                 Err(Broken::Rest(error)) => return Err(error),
             }
