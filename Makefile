@@ -183,10 +183,15 @@ test-clients: guest-x86_64 $(CURDIR)/out/boot/bare-6.12-kernel $(STAMPS)/clients
 	HULLKIT_CLIENTS=$(CURDIR)/out/debs/clients cargo test --locked -p runc-shim --test clients
 
 .PHONY: bench
-bench: deps-test ## boot times and sizes, in virtual time (docs/performance.md)
+bench: deps-test ## boot times and sizes, in virtual time; builds and pulls (docs/performance.md)
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory images
 	HULLKIT_OUT=$(CURDIR)/out cargo run --locked --release -p qemu-tests --bin bench
+	@$(MAKE) --no-print-directory bench-build bench-pull
+
+.PHONY: bench-build
+bench-build: deps-test host guest-$(ARCH) images-minimal ## time and memory of builds: first, again, after a change; 10 MB to 2 GB
+	HULL=$(HULL) build/bench-build.sh
 
 # The field's runtimes, and Podman's filter.
 PEERS := crun runc golang-github-containers-common libc6 libcap2 libgcrypt20 libgpg-error0 liblz4-1 liblzma5 libseccomp2 libsystemd0 libyajl2 libzstd1

@@ -33,16 +33,22 @@ need_build() {
     aarch64) other=x86_64 debian=amd64 ;;
     *) echo "build/deps.sh: this is $machine: Hullkit builds on x86_64 and aarch64" >&2; exit 1 ;;
     esac
-    # The guest's programs: rustup's musl targets are enough; without them
-    # Debian's compiler, its library as source, and musl.
-    musl_target "$machine" && musl_target "$other" && return
+    # C in the guest programs' dependencies.
+    has "$other-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
+    # Rust: rustup's musl targets; without them Debian's compiler, its library
+    # as source, and musl.
+    if musl_target "$machine" && musl_target "$other"; then
+        # The C library's headers of the other architecture, which its compiler
+        # only recommends.
+        [ -e "/usr/$other-linux-gnu/include/stdlib.h" ] || packages+=("libc6-dev-$debian-cross")
+        return
+    fi
     if ! [ -x /usr/bin/cargo ] ||
         ! [ -e "/usr/src/rustc-$(/usr/bin/rustc --version 2>/dev/null | cut -d ' ' -f 2)/library/Cargo.lock" ]; then
         # All at once: they must be of one version.
         packages+=(rustc-web cargo-web rust-web-src)
     fi
     [ -e "/usr/lib/$machine-linux-musl/rcrt1.o" ] || packages+=(musl-dev)
-    has "$other-linux-gnu-gcc" || packages+=("gcc-${other//_/-}-linux-gnu")
     if ! [ -e "/usr/lib/$other-linux-musl/rcrt1.o" ]; then
         packages+=("musl-dev:$debian")
         foreign=$debian

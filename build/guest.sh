@@ -61,6 +61,8 @@ cc=$arch-linux-musl-gcc
 command -v "$cc" >/dev/null || cc=$arch-linux-gnu-gcc
 export "CC_${target//-/_}=$cc" "CFLAGS_${target//-/_}=-U_FORTIFY_SOURCE -fno-stack-protector"
 
+# They would be taken in place of ours.
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 variable=$(echo "$target" | tr 'a-z-' 'A-Z_')
 export "CARGO_TARGET_${variable}_RUSTFLAGS=$flags"
 export "CARGO_TARGET_${variable}_LINKER=$linker"

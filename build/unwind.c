@@ -14,7 +14,8 @@ enum { END_OF_STACK = 5 };
 int _Unwind_Backtrace(void *visit, void *argument) { return END_OF_STACK; }
 int _Unwind_RaiseException(void *exception) { return END_OF_STACK; }
 int _Unwind_ForcedUnwind(void *exception, void *stop, void *argument) { return END_OF_STACK; }
-void _Unwind_Resume(void *exception) {}
+/* Its callers take it that it does not return. */
+void _Unwind_Resume(void *exception) { __builtin_trap(); }
 void _Unwind_DeleteException(void *exception) {}
 
 unsigned long _Unwind_GetGR(void *context, int index) { return 0; }

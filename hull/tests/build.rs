@@ -371,6 +371,25 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{errors}");
 }
 
+#[test]
+fn disks_are_at_least_as_large_as_asked() {
+    let bench = Bench::new();
+    let args = [
+        "build", "--format", "raw-bios", "--arch", "amd64", "web.yml",
+    ];
+    let len = || bench.path("web-bios.img").metadata().unwrap().len();
+    bench.ok(&args);
+    let needed = len();
+    assert!(needed < 64 << 20, "{needed}");
+    bench.ok(&[&args[..], &["--size", "64M"]].concat());
+    assert_eq!(len(), 64 << 20);
+    let said = tool("sgdisk", &["-v"], &bench.path("web-bios.img"));
+    assert!(said.contains("No problems found"), "{said}");
+    // A plain number is megabytes; what is needed is there in any case.
+    bench.ok(&[&args[..], &["--size", "1"]].concat());
+    assert_eq!(len(), needed);
+}
+
 /// The standard output of one of the formats' own tools.
 fn tool(program: &str, args: &[&str], file: &Path) -> String {
     let path = std::env::var("PATH").unwrap_or_default();

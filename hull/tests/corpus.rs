@@ -134,3 +134,35 @@ fn archives_and_layouts() {
         assert!(!error.to_string().contains('\n'), "{error}");
     }
 }
+
+#[test]
+fn recipes() {
+    let dir = tempfile::tempdir().unwrap();
+    for path in seeds("build_yml") {
+        let text = std::fs::read(&path).unwrap();
+        let source = hull::spec::Source {
+            name: "build.yml",
+            text: &text,
+        };
+        let is_whole = path.file_name().unwrap() == "all.yml";
+        let recipe = match hull::spec::recipe::parse(&source) {
+            Ok(recipe) => recipe,
+            Err(problems) => {
+                assert!(!is_whole, "{problems}");
+                continue;
+            }
+        };
+        let origin = hull::pkg::Origin {
+            dir: dir.path(),
+            debs: Some(dir.path()),
+            guest: Some(dir.path()),
+            arch: Arch::X86_64,
+        };
+        let built = hull::pkg::build(&recipe, &origin);
+        // What it names is not there: an error, in one line.
+        if let Err(error) = &built {
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+        assert!(built.is_ok() || !is_whole, "{:?}", built.err());
+    }
+}

@@ -57,6 +57,11 @@ impl Target {
 /// content).
 pub type Tamper = &'static [(&'static str, &'static str)];
 
+/// Files that a case makes itself, and that are laid over the built image:
+/// (path without leading slash, content); a path that ends with a slash is a
+/// folder.
+pub type Made = Vec<(String, Vec<u8>)>;
+
 /// The machine that a case boots.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
@@ -77,6 +82,8 @@ pub struct Machine {
     pub qemu: &'static [&'static str],
     /// What is wrong with the image.
     pub tamper: Tamper,
+    /// What is made for it.
+    pub made: Option<fn() -> Made>,
     /// Whether the image is the harness's base (kernel and agent) and the
     /// case's YAML; else the YAML alone, as it stands.
     pub base: bool,
@@ -99,6 +106,7 @@ impl Machine {
         cmdline: "",
         qemu: &[],
         tamper: &[],
+        made: None,
         base: true,
         format: "kernel+initrd",
         firmware: None,

@@ -6,7 +6,7 @@
 //! `driver-api/early-userspace/buffer-format`); this is the format `newc`.
 
 /// An archive of regular files with mode 0644: (path without leading slash,
-/// content).
+/// content); a path that ends with a slash is a folder.
 #[must_use]
 pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive_of(0o644, files)
@@ -17,7 +17,10 @@ pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
 pub fn archive_of(permissions: u32, files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (inode, (path, content)) in (1..).zip(files) {
-        entry(&mut out, inode, 0o100_000 | permissions, path, content);
+        match path.strip_suffix('/') {
+            Some(folder) => entry(&mut out, inode, 0o040_755, folder, &[]),
+            None => entry(&mut out, inode, 0o100_000 | permissions, path, content),
+        }
     }
     entry(&mut out, 0, 0, "TRAILER!!!", &[]);
     out
@@ -62,7 +65,7 @@ mod tests {
 
     #[test]
     fn cpio_reads_what_we_write() {
-        let archive = super::archive(&[("a/b.json", b"{"), ("empty", b"")]);
+        let archive = super::archive(&[("a/", b""), ("a/b.json", b"{"), ("empty", b"")]);
         let mut child = Command::new("cpio")
             .args(["-it", "--quiet"])
             .stdin(Stdio::piped())
@@ -72,6 +75,9 @@ mod tests {
         child.stdin.take().unwrap().write_all(&archive).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success());
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "a/b.json\nempty\n");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "a\na/b.json\nempty\n"
+        );
     }
 }

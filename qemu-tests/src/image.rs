@@ -61,7 +61,8 @@ impl Image {
         parts: &[(&str, &str)],
     ) -> Result<Self> {
         // The kernel looks for a second archive behind an unpacked one only.
-        let compress = (!machine.tamper.is_empty()).then_some("none");
+        let changed = !machine.tamper.is_empty() || machine.made.is_some();
+        let compress = changed.then_some("none");
         Self::build_as(target, dir, machine, compress, parts)
     }
 
@@ -97,7 +98,12 @@ impl Image {
             prefix: dir.join(NAME),
             command: built(target.arch, dir, machine)?,
         };
-        image.tamper(machine.tamper)?;
+        let made = machine.made.map(|make| make()).unwrap_or_default();
+        let tamper = machine.tamper.iter();
+        let tamper = tamper.map(|(path, content)| (*path, content.as_bytes()));
+        let made = made.iter();
+        let made = made.map(|(path, content)| (path.as_str(), content.as_slice()));
+        image.tamper(&tamper.chain(made).collect::<Vec<_>>())?;
         Ok(image)
     }
 
@@ -136,19 +142,15 @@ impl Image {
     }
 
     /// Replaces files of the image.
-    fn tamper(&self, files: &[(&str, &str)]) -> Result<()> {
+    fn tamper(&self, files: &[(&str, &[u8])]) -> Result<()> {
         if files.is_empty() {
             return Ok(());
         }
-        let files: Vec<(&str, &[u8])> = files
-            .iter()
-            .map(|(path, content)| (*path, content.as_bytes()))
-            .collect();
         let file = self.file("initrd.img");
         let mut initrd = fs::read(&file)?;
         // An archive begins at a multiple of four.
         initrd.resize(initrd.len().next_multiple_of(4), 0);
-        initrd.extend(cpio::archive(&files));
+        initrd.extend(cpio::archive(files));
         Ok(fs::write(&file, initrd)?)
     }
 }

@@ -82,9 +82,16 @@ impl<'a> Groups<'a> {
         Ok(())
     }
 
-    /// A class that is there is somebody's, and stays as it is.
+    /// A class that is there is somebody's, and stays as it is: it is joined by
+    /// its name only.
     fn check_class(&self) -> Result<(), Error> {
         let Some(name) = &self.rdt.class else {
+            if self.class.exists() {
+                return Err(Error::Unsupported(format!(
+                    "linux.intelRdt: {} is there already, and the container's own class would have this name: set closID to join a class",
+                    self.class.display()
+                )));
+            }
             return Ok(());
         };
         let path = self.class.join("schemata");

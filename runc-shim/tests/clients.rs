@@ -1,5 +1,5 @@
 //! The programs that people run containers with, in a real kernel with cgroup
-//! v2, each told to use our runtime: podman, and containerd's `ctr`.
+//! v2, each told to use our runtime: podman, containerd's `ctr`, and Docker.
 //!
 //! Needs HULLKIT_KERNEL (one kernel), HULLKIT_RUNC_SHIM (the static program,
 //! with `qemu-agent` beside it) and HULLKIT_CLIENTS, a folder of Debian
@@ -12,15 +12,15 @@
 mod case;
 #[path = "guest/cpio.rs"]
 mod cpio;
+#[path = "guest/debs.rs"]
+mod debs;
 #[path = "guest/machine.rs"]
 #[allow(dead_code, reason = "its initrd is for the other guest")]
 mod machine;
 
 use std::env;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use case::Case;
 use cpio::Archive;
@@ -46,12 +46,7 @@ fn clients_in_a_guest() {
     });
     let program = PathBuf::from(program);
     let initrd = initrd(&program, Path::new(&clients), &cases);
-    let console = machine::boot(
-        &program,
-        Path::new(&kernel),
-        &initrd,
-        &["-m", "2560", "-smp", "2"],
-    );
+    let console = machine::boot(&program, Path::new(&kernel), &initrd, &["-m", "2560"]);
     let failed: Vec<String> = cases
         .iter()
         .filter_map(|case| case.judge(&console).err())
@@ -64,12 +59,14 @@ fn clients_in_a_guest() {
 }
 
 /// The programs, of all that the packages hold.
-const PROGRAMS: [&str; 5] = [
+const PROGRAMS: [&str; 7] = [
     "usr/bin/podman",
     "usr/bin/conmon",
     "usr/bin/containerd",
     "usr/bin/containerd-shim-runc-v2",
     "usr/bin/ctr",
+    "usr/bin/docker",
+    "usr/sbin/dockerd",
 ];
 
 /// What they read.
@@ -125,8 +122,8 @@ fn initrd(program: &Path, packages: &Path, cases: &[Case]) -> Vec<u8> {
         archive.file(name, 0o644, text.as_bytes());
     }
     let unpacked = tempfile::tempdir().unwrap();
-    unpack(packages, unpacked.path());
-    add_libraries(&mut archive, unpacked.path());
+    debs::unpack(packages, unpacked.path());
+    debs::add_libraries(&mut archive, unpacked.path());
     for name in PROGRAMS {
         let content = fs::read(unpacked.path().join(name))
             .unwrap_or_else(|e| panic!("{name} of HULLKIT_CLIENTS: {e}"));
@@ -148,6 +145,8 @@ fn initrd(program: &Path, packages: &Path, cases: &[Case]) -> Vec<u8> {
             &fs::read(path).expect("the static programs"),
         );
     }
+    // dockerd ends where there is none of this name, whatever it was told to use.
+    archive.link("usr/bin/runc", "runc-shim");
     let busybox = fs::read("/bin/busybox").expect("busybox-static is installed");
     archive.file("usr/bin/busybox", 0o755, &busybox);
     archive.file("image/bin/busybox", 0o755, &busybox);
@@ -167,46 +166,6 @@ fn initrd(program: &Path, packages: &Path, cases: &[Case]) -> Vec<u8> {
     archive.finish()
 }
 
-/// Unpacks each package below a folder of its own name's, without root.
-fn unpack(packages: &Path, to: &Path) {
-    for entry in fs::read_dir(packages).expect("HULLKIT_CLIENTS is a folder") {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|e| e != "deb") {
-            continue;
-        }
-        let done = Command::new("dpkg").arg("-x").arg(&path).arg(to).status();
-        assert!(done.expect("dpkg").success(), "{}", path.display());
-    }
-}
-
-/// The shared libraries, of which some packages still have some in `/lib`.
-fn add_libraries(archive: &mut Archive, root: &Path) {
-    const FOLDER: &str = "lib/x86_64-linux-gnu";
-    archive.folder("usr/lib/x86_64-linux-gnu");
-    for top in ["", "usr/"] {
-        let Ok(entries) = fs::read_dir(root.join(format!("{top}{FOLDER}"))) else {
-            continue;
-        };
-        for entry in entries {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            if !name.contains(".so") {
-                continue;
-            }
-            let place = format!("usr/{FOLDER}/{name}");
-            if entry.file_type().unwrap().is_symlink() {
-                let target = fs::read_link(entry.path()).unwrap();
-                archive.link(&place, target.to_str().unwrap());
-            } else {
-                let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-                archive.file(&place, mode, &fs::read(entry.path()).unwrap());
-            }
-        }
-    }
-    let loader = format!("../{FOLDER}/ld-linux-x86-64.so.2");
-    archive.link("usr/lib64/ld-linux-x86-64.so.2", &loader);
-}
-
 fn case(name: &'static str, script: &str) -> Case {
     Case::new(name, "").script(script)
 }
@@ -214,6 +173,7 @@ fn case(name: &'static str, script: &str) -> Case {
 fn cases() -> Vec<Case> {
     let mut cases = podman();
     cases.extend(containerd());
+    cases.extend(docker());
     cases
 }
 
@@ -317,6 +277,48 @@ fn containerd() -> Vec<Case> {
         .says("PAUSED")
         .says("RUNNING")
         .says("2")
+        .says("0"),
+    ]
+}
+
+fn docker() -> Vec<Case> {
+    vec![
+        case(
+            "7-docker-run",
+            "docker info --format '{{.DefaultRuntime}} {{.CgroupDriver}} {{.CgroupVersion}}'; run='docker run --rm --network none'
+            $run busybox echo hello from docker; echo rc=$?; $run busybox sh -c 'exit 5'; echo rc=$?; $run busybox nothing-of-that-name; echo missing=$?; $run busybox /etc/passwd; echo forbidden=$?
+            $run --user 1000 busybox sh -c 'id -u; grep -e Seccomp: /proc/self/status | tr \"\\t\" \" \"'; echo typed | $run -i busybox cat
+            qemu-agent terminal wait=# 'type=tty; exit 6\\n' -- $run -it busybox sh",
+        )
+        .says("runc-shim cgroupfs 2")
+        .says("hello from docker")
+        .says("rc=0")
+        .says("rc=5")
+        .says("missing=127")
+        .says("forbidden=126")
+        .says("1000")
+        .says("Seccomp: 2")
+        .says("typed")
+        .says("/dev/pts/0")
+        .says("exit status: 6"),
+        case(
+            "8-docker-detached",
+            "docker run -d --name web --network none --memory 32m --pids-limit 50 busybox sh -c 'trap \"echo stopping; exit 3\" TERM; echo logged; while :; do sleep 1; done' > /dev/null; echo rc=$?
+            wait_for 'docker logs web | grep logged'; docker exec web sh -c 'echo executed; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; exit 9'; echo exec=$?
+            docker pause web > /dev/null; docker inspect web --format 'is {{.State.Status}}'; docker unpause web > /dev/null
+            docker update --memory 64m --memory-swap 64m web > /dev/null; docker exec web cat /sys/fs/cgroup/memory.max
+            docker stop -t 60 web > /dev/null; docker logs web | tail -1; docker inspect web --format 'ended {{.State.ExitCode}}'; docker rm web > /dev/null; docker ps -a -q | wc -l
+            find /run/docker/runtime-* -name state.json | wc -l; find /sys/fs/cgroup/docker -mindepth 1 -type d | wc -l",
+        )
+        .says("rc=0")
+        .says("executed")
+        .says("33554432")
+        .says("50")
+        .says("exec=9")
+        .says("is paused")
+        .says("67108864")
+        .says("stopping")
+        .says("ended 3")
         .says("0"),
     ]
 }

@@ -45,6 +45,24 @@ fn what_is_asked_for_is_on_the_command_line() {
 }
 
 #[test]
+fn what_was_built_boots_before_what_is_given_along() {
+    let firmware = || QemuCommand::of_firmware(Arch::X86_64, Firmware::Bios).unwrap();
+    let drive = |readonly| Drive {
+        file: "d.img".into(),
+        format: DriveFormat::Raw,
+        readonly,
+    };
+    let disk_and_data = line(&firmware().drive(drive(true)).cd("data.iso"));
+    assert!(disk_and_data.contains("drive=disk0,bootindex=0"));
+    assert!(disk_and_data.contains("drive=cd0,bootindex=1"));
+    let cd_and_disk = line(&firmware().cd("built.iso").drive(drive(false)));
+    assert!(cd_and_disk.contains("drive=cd0,bootindex=0"));
+    assert!(!cd_and_disk.contains("drive=disk0,bootindex"));
+    let disk_alone = line(&firmware().drive(drive(false)));
+    assert!(disk_alone.contains("drive=disk0,bootindex=0"));
+}
+
+#[test]
 fn a_reboot_ends_it_unless_it_is_to_boot_again() {
     let once = QemuCommand::new(Arch::X86_64, "k");
     assert!(line(&once).contains(" -no-reboot "));

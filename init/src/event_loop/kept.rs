@@ -37,9 +37,20 @@ struct Stored {
 impl Kept {
     /// Opens the sockets, if they are not open.
     pub(super) fn open(&mut self, supervision: &Supervision) -> Result<(), Error> {
-        if self.sockets.is_empty() {
-            let wanted = supervision.sockets.iter();
-            self.sockets = wanted.map(sockets::open).collect::<Result<_, _>>()?;
+        if !self.sockets.is_empty() {
+            return Ok(());
+        }
+        for wanted in &supervision.sockets {
+            match sockets::open(wanted) {
+                Ok(socket) => self.sockets.push(socket),
+                Err(error) => {
+                    // Those before it are none without it.
+                    let opened = supervision.sockets.iter().take(self.sockets.len());
+                    opened.for_each(sockets::remove);
+                    self.sockets.clear();
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }

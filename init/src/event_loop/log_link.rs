@@ -25,6 +25,8 @@ use crate::sys::spawn::{self, Streams};
 
 /// How long the log process has for the last lines, in milliseconds.
 const FINISH: u16 = 2000;
+/// Messages that nobody can read, so many at a time.
+const PASSED_OVER: usize = 16;
 
 /// The link to the log process.
 #[derive(Debug)]
@@ -144,9 +146,16 @@ impl LogLink {
     pub(super) fn hear(&self) -> Option<(String, FileState)> {
         let mut text = [0; message::LONGEST];
         let socket = self.socket.as_ref()?.as_raw_fd();
-        let length = recv(socket, &mut text, MsgFlags::MSG_DONTWAIT).ok()?;
-        let text = std::str::from_utf8(text.get(..length)?).ok()?;
-        FileState::decode(text).map(|(id, state)| (id.to_owned(), state))
+        // What cannot be read is passed over: it must not hide what is behind
+        // it.
+        for _ in 0..PASSED_OVER {
+            let length = recv(socket, &mut text, MsgFlags::MSG_DONTWAIT).ok()?;
+            let text = text.get(..length).and_then(|t| std::str::from_utf8(t).ok());
+            if let Some((id, state)) = text.and_then(FileState::decode) {
+                return Some((id.to_owned(), state));
+            }
+        }
+        None
     }
 
     /// Lets the log process bring to the disks what it has, for a moment: all

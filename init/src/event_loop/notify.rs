@@ -20,7 +20,7 @@ use crate::Error;
 use crate::notify::{self, MAX_MESSAGE, Store};
 use crate::plan::Bundle;
 use crate::supervise::{EntryId, Event, Notice, Time};
-use crate::sys::fd;
+use crate::sys::{datagram, fd};
 
 /// Messages that are taken at a time, before anybody else's turn.
 const AT_A_TIME: u32 = 32;
@@ -49,6 +49,8 @@ pub(super) struct Notify {
     socket: UnixDatagram,
     /// The cgroup whose processes are heard, as the kernel names it.
     cgroup: String,
+    /// Whether it may leave descriptors with PID 1.
+    stores: bool,
     /// Messages taken since `second` began.
     taken: u32,
     second: Time,
@@ -81,6 +83,7 @@ impl Notify {
         Self {
             socket,
             cgroup: cgroup_of(bundle),
+            stores: bundle.runtime.supervision.fd_store > 0,
             taken: 0,
             second: now(),
             silent_until: None,
@@ -115,7 +118,12 @@ impl Notify {
                 self.silent_until = Some(self.second.after(1000));
                 break;
             }
-            match receive(self.socket.as_fd()) {
+            let received = if self.stores {
+                receive_all(self.socket.as_fd())
+            } else {
+                receive_text(self.socket.as_fd())
+            };
+            match received {
                 Ok((sender, said)) => {
                     self.taken += 1;
                     if sender.is_some_and(|pid| is_in(pid, &self.cgroup)) {
@@ -131,10 +139,23 @@ impl Notify {
     }
 }
 
-/// What one message says, and the process that sent it. Descriptors that came
-/// with it and are not to be kept are closed, which is what
+/// What one message says, and the process that sent it, of a service that may
+/// leave no descriptor: the kernel closes those, which is what
 /// `sd_notify_barrier(3)` waits for.
-fn receive(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Said), Errno> {
+fn receive_text(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Said), Errno> {
+    let mut text = [0; MAX_MESSAGE];
+    let got = datagram::receive_text(socket, &mut text)?;
+    // Half a message is none.
+    let text = text.get(..got.bytes).filter(|_| got.whole);
+    let said = Said {
+        notices: notify::parse(text.unwrap_or_default()),
+        store: None,
+    };
+    Ok((got.sender, said))
+}
+
+/// The same with descriptors; those that are not to be kept are closed.
+fn receive_all(socket: BorrowedFd<'_>) -> Result<(Option<Pid>, Said), Errno> {
     let mut text = [0; MAX_MESSAGE];
     let mut parts = [IoSliceMut::new(&mut text)];
     let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials, [RawFd; DESCRIPTORS]);

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{FileTypeExt as _, chown};
+use std::os::unix::fs::{FileTypeExt as _, lchown};
 use std::path::Path;
 
 use hullkit_bundle::socket::{Address, Socket};
@@ -83,7 +83,8 @@ fn at_path(wanted: &Socket, path: &Path) -> Result<OwnedFd, Errno> {
     taken?;
     let (uid, gid) = wanted.owner;
     if wanted.owner != (0, 0) {
-        chown(path, Some(uid), Some(gid)).map_err(errno)?;
+        // Who can write to the folder may have put a link there meanwhile.
+        lchown(path, Some(uid), Some(gid)).map_err(errno)?;
     }
     Ok(socket)
 }

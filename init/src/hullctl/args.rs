@@ -115,11 +115,14 @@ pub(super) fn parse(args: &[OsString]) -> Result<Parsed, String> {
     let mut raw = Raw::default();
     let mut args = args.iter().map(|arg| arg.to_str());
     let mut only_words = false;
+    let mut separated = false;
     while let Some(arg) = args.next() {
         let arg = arg.ok_or("an argument is not UTF-8")?;
         // What follows the container's name is the program's.
         only_words |= matches!(raw.words.as_slice(), [exec, _, ..] if exec == "exec");
-        if !only_words && arg == "--" {
+        let before_program = matches!(raw.words.as_slice(), [exec, _] if exec == "exec");
+        if arg == "--" && (!only_words || before_program && !separated) {
+            separated = true;
             only_words = true;
         } else if only_words || !arg.starts_with('-') || arg == "-" {
             raw.words.push(arg.to_owned());

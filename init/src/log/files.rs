@@ -73,6 +73,8 @@ struct Target {
     sync_at: Option<Instant>,
     /// Since when the thread is at it.
     busy: Option<Instant>,
+    /// Whether what it is at is [`Task::Sync`].
+    syncing: bool,
     state: State,
     /// What PID 1 knows, and since when.
     told: FileState,
@@ -104,6 +106,7 @@ impl Target {
             durable: filed,
             sync_at: None,
             busy: None,
+            syncing: false,
             state: State::Well,
             told: untold(),
             told_at: None,
@@ -206,10 +209,12 @@ impl Target {
             again: now + wait,
             wait,
         };
-        // What the disk has not taken is written again, as far as it is still
-        // there.
-        self.filed = self.durable;
-        self.sync_at = None;
+        // What the disk did not keep is written again, as far as it is still
+        // there. What it did not take is not in the file at all.
+        if self.syncing {
+            self.filed = self.durable;
+            self.sync_at = None;
+        }
     }
 
     /// It has taken something: a failure is over.
@@ -304,6 +309,7 @@ impl Files {
             };
             if let Some(task) = target.task(place, ring, now) {
                 target.busy = Some(now);
+                target.syncing = matches!(task, Task::Sync);
                 let file = Arc::clone(&target.file);
                 // The thread ends with this process.
                 let _taken = thread.jobs.send(Job { place, file, task });

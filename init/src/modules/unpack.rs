@@ -11,9 +11,9 @@ const MAX_MODULE: u64 = 256 << 20;
 /// # Errors
 /// The file cannot be read, is broken, does not say how much it holds, or holds
 /// more than 256 MiB.
-pub fn zstd(mut file: impl Read) -> io::Result<Vec<u8>> {
+pub fn zstd(file: impl Read) -> io::Result<Vec<u8>> {
     let mut packed = Vec::new();
-    file.read_to_end(&mut packed)?;
+    file.take(MAX_MODULE).read_to_end(&mut packed)?;
     let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidData, reason.to_owned());
     let size = zstd_safe::get_frame_content_size(&packed)
         .map_err(|_| invalid("it is no Zstandard frame"))?
@@ -22,7 +22,8 @@ pub fn zstd(mut file: impl Read) -> io::Result<Vec<u8>> {
     if size as u64 > MAX_MODULE {
         return Err(io::Error::from(io::ErrorKind::FileTooLarge));
     }
-    let mut module = Vec::with_capacity(size);
+    let mut module = Vec::new();
+    module.try_reserve_exact(size).map_err(io::Error::other)?;
     zstd_safe::decompress(&mut module, &packed)
         .map_err(|code| invalid(zstd_safe::get_error_name(code)))?;
     Ok(module)

@@ -4,6 +4,7 @@
 
 pub mod block;
 pub mod clone;
+pub mod datagram;
 mod early;
 pub mod environment;
 pub mod fd;

@@ -27,6 +27,7 @@ mod channel;
 mod decide;
 mod exec;
 mod given;
+mod hang;
 mod measure;
 mod notice;
 mod op;

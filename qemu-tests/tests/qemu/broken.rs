@@ -2,7 +2,9 @@
 //! and the rest of it runs.
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::case::{Case, Machine};
+use hull::arch::Arch;
+use hull::{compose, spec};
+use qemu_tests::case::{Case, Machine, Made};
 use qemu_tests::guest::Guest;
 
 pub(crate) const CASES: &[Case] = &[
@@ -18,6 +20,10 @@ pub(crate) const CASES: &[Case] = &[
             ),
             ("containers/services/empty/config.json", ""),
         ],
+        ..Machine::PLAIN
+    }),
+    Case::own("broken::every_byte", SOUND, every_byte).machine(Machine {
+        made: Some(damaged_bundles),
         ..Machine::PLAIN
     }),
     Case::own("broken::missing_module", "", missing_module).machine(Machine {
@@ -140,6 +146,136 @@ fn named(guest: &Guest, service: &str, word: &str) -> Result<()> {
     ensure!(
         entry.error.as_ref().is_some_and(|e| e.contains(word)),
         "{entry:?}"
+    );
+    Ok(())
+}
+
+const SOUND: &str = r#"
+onboot:
+  - name: sound
+    image: @PROBE
+    command: ["/bin/probe", "act"]
+services:
+  - name: sound
+    image: @PROBE
+    command: ["/bin/probe", "act", "term=wait"]
+"#;
+
+/// The bundles that are damaged: of services, and of onboot entries.
+const SERVICES: usize = 48;
+const ONBOOT: usize = 16;
+
+/// What they are composed of, before they are damaged.
+const WHOLE: &str = r#"
+onboot:
+  - {name: b, image: x, command: [/bin/true], readonly: true, timeout: 10s}
+services:
+  - name: b
+    image: x
+    command: [/bin/true]
+    readonly: true
+    capabilities: [CAP_KILL]
+    binds: ["/run:/run"]
+    restart: on-failure
+    backoff: {initial: 5s, max: 60s}
+    ready: {tcp: 80, timeout: 5s}
+    health: {exec: [/bin/true], interval: 5s}
+    startLimit: {burst: 3, interval: 1m}
+    log: {path: /var/disk/b.log}
+    runtime: {mkdir: [/run/b]}
+"#;
+
+/// Knuth's constants for a linear congruential generator.
+struct Random(u64);
+
+impl Random {
+    /// A number below `end`, which is not 0.
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or(0) % end
+    }
+}
+
+fn seed() -> u64 {
+    let seed = std::env::var("HULLKIT_SEED").ok();
+    seed.and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+/// Cuts a text off, or turns some bits of one of its bytes.
+fn damage(text: &str, random: &mut Random) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    let at = random.below(bytes.len());
+    match random.below(3) {
+        0 => bytes.truncate(at),
+        _ => bytes[at] ^= u8::try_from(1 + random.below(255)).unwrap_or(1),
+    }
+    bytes
+}
+
+/// Bundles with a damaged `config.json` or `runtime.json`, without a root: one
+/// whose damage does no harm fails for that.
+fn damaged_bundles() -> Made {
+    let source = spec::Source {
+        name: "whole.yml",
+        text: WHOLE.as_bytes(),
+    };
+    let whole = spec::parse(&[source]).unwrap_or_else(|e| panic!("{e}"));
+    let image = |_: &spec::Entry| Ok::<_, spec::Problems>(oci_image());
+    let composed = compose::all(&whole, Arch::X86_64, image).unwrap_or_else(|e| panic!("{e}"));
+    let mut random = Random(seed());
+    let sections = [("onboot", "9", ONBOOT), ("services", "b", SERVICES)];
+    let mut made = Vec::new();
+    for ((section, prefix, count), composed) in sections.into_iter().zip(&composed) {
+        for n in 0..count {
+            let (config, runtime) = (composed.config_json(), composed.runtime_json());
+            let (config, runtime) = match n % 2 {
+                0 => (damage(&config, &mut random), runtime.into_bytes()),
+                _ => (config.into_bytes(), damage(&runtime, &mut random)),
+            };
+            let folder = format!("containers/{section}/{prefix}{n:02}-b");
+            made.push((format!("{folder}/"), Vec::new()));
+            made.push((format!("{folder}/config.json"), config));
+            made.push((format!("{folder}/runtime.json"), runtime));
+        }
+    }
+    made
+}
+
+fn oci_image() -> compose::Image {
+    compose::Image {
+        config: serde_json::from_str("{}").unwrap_or_else(|e| panic!("{e}")),
+        healthcheck: None,
+    }
+}
+
+fn every_byte(guest: &Guest) -> Result<()> {
+    let seed = seed();
+    damaged_are_named(guest).with_context(|| format!("HULLKIT_SEED={seed}"))
+}
+
+fn damaged_are_named(guest: &Guest) -> Result<()> {
+    guest.wait_up()?;
+    guest.wait_state("sound", "running")?;
+    let status = guest.status()?;
+    ensure!(status.entries.len() == ONBOOT + SERVICES + 3, "{status:?}");
+    let sound = guest.entry("000-sound")?;
+    ensure!(
+        sound.state == "exited" && sound.code == Some(0),
+        "{sound:?}"
+    );
+    for n in 0..SERVICES {
+        guest.wait_event(&format!("service b{n:02}-b"), "failed", |_| true)?;
+    }
+    for n in 0..ONBOOT {
+        let event = guest.wait_event(&format!("onboot 9{n:02}-b"), "failed", |_| true)?;
+        ensure!(event.fields.contains_key("error"), "{event:?}");
+    }
+    ensure!(
+        guest
+            .events("init")
+            .iter()
+            .all(|event| event.state != "reborn")
     );
     Ok(())
 }

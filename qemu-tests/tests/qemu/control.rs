@@ -214,9 +214,16 @@ fn exec(guest: &Guest) -> Result<()> {
     );
     let killed = run(&["inside", "/bin/probe", "act", "signal=9"])?;
     ensure!(killed.code == Some(128 + 9), "{killed:?}");
-    // The client is killed: its program is asked to end.
-    let argv = [HULLCTL, "exec", "inside", "/bin/probe", "act", "print=here"];
-    let argv = [&argv[..], &["term=wait", "write=/tmp/ended:well"]].concat();
+    // The client is killed: its program is asked to end. It takes no SIGTERM
+    // before it waits for one.
+    let argv = [HULLCTL, "exec", "inside", "/bin/probe", "act"];
+    let steps = [
+        "term=ignore",
+        "print=here",
+        "term=wait",
+        "write=/tmp/ended:well",
+    ];
+    let argv = [&argv[..], &steps].concat();
     let left = guest.exec_until(&argv, Some("here"), guest.patience())?;
     ensure!(!left.timed_out && left.stdout == "here\n", "{left:?}");
     let root = format!("/proc/{}/root", guest.pid("inside")?);

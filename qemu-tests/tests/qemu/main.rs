@@ -10,7 +10,6 @@ mod health;
 mod hostile;
 mod hotplug;
 mod life;
-mod logfiles;
 mod logs;
 mod network;
 mod onboot;
@@ -35,7 +34,6 @@ const CASES: &[&[Case]] = &[
     containers::CASES,
     hostile::CASES,
     logs::CASES,
-    logfiles::CASES,
     network::CASES,
     broken::CASES,
     hotplug::CASES,

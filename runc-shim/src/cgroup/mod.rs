@@ -200,16 +200,20 @@ impl Cgroup {
             let passed = passed.unwrap_or_default();
             let passed: BTreeSet<&str> = passed.split_whitespace().collect();
             // What is passed on already may be somebody else's to change.
-            if all.is_subset(&passed) || !is_root() && needed.is_subset(&passed) {
-                continue;
-            }
-            fs::write(in_root(above).join("cgroup.subtree_control"), &words).map_err(|e| {
-                failed(
-                    above,
-                    &format!("write \"{words}\" to cgroup.subtree_control"),
-                    &e,
-                )
-            })?;
+            let enough = all.is_subset(&passed) || !is_root() && needed.is_subset(&passed);
+            // It is written all the same: another runtime may just be doing it,
+            // and what is read is true before the groups below have their
+            // files. A write waits for the other one.
+            let written = fs::write(in_root(above).join("cgroup.subtree_control"), &words);
+            written
+                .or_else(|e| if enough { Ok(()) } else { Err(e) })
+                .map_err(|e| {
+                    failed(
+                        above,
+                        &format!("write \"{words}\" to cgroup.subtree_control"),
+                        &e,
+                    )
+                })?;
         }
         Ok(())
     }

@@ -29,8 +29,10 @@ pub(super) fn delete(root: &Path, id: &str, force: bool) -> Outcome {
         folder.kill(&state)?;
     }
     cgroup::remove(&state.cgroup)?;
-    resctrl::remove(&state.resctrl)?;
+    // A class that does not go is told of when the container is gone.
+    let classes = resctrl::remove(&state.resctrl);
     folder.remove()?;
+    classes?;
     hooks::run_all("poststop", &state.hooks.poststop, &state, Status::Stopped)?;
     Ok(None)
 }

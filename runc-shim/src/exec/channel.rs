@@ -41,13 +41,15 @@ pub(super) struct Failed {
 /// The longest record.
 const MAX: usize = 512;
 
+/// A record of a number.
+fn number(kind: u8, n: i64) -> [u8; 9] {
+    let [a, b, c, d, e, f, g, h] = n.to_le_bytes();
+    [kind, a, b, c, d, e, f, g, h]
+}
+
 impl Message {
     fn encode(&self) -> Vec<u8> {
-        let number = |kind: u8, n: i64| {
-            let mut record = vec![kind];
-            record.extend(n.to_le_bytes());
-            record
-        };
+        let number = |kind: u8, n: i64| number(kind, n).to_vec();
         match self {
             Self::Waiting(step) => number(b'w', i64::try_from(*step).unwrap_or_default()),
             Self::Ready => number(b'r', 0),
@@ -98,12 +100,13 @@ impl Message {
         socket::send(socket, &self.encode())
     }
 
-    /// Sends it by write(2), which a filter cannot ask others about.
+    /// Tells of a listener by write(2), which a filter cannot ask others about,
+    /// and without memory: the calls that get more may be asked about as well.
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn write(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        file::write_once(socket, &self.encode())
+    pub(super) fn write_listening(socket: BorrowedFd<'_>, descriptor: i32) -> io::Result<()> {
+        file::write_once(socket, &number(b'l', i64::from(descriptor)))
     }
 
     /// Sends it with a descriptor.

@@ -407,11 +407,9 @@ impl<'a> Child<'a> {
         let listener =
             identity::load_filter_with_listener(&self.plan.filter, self.plan.filter_flags)?;
         let channel = self.channel.as_fd();
-        Message::Listening(listener.as_raw_fd())
-            .write(channel)
-            .map_err(Failure::in_part(
-                "telling of the listener, under the filter",
-            ))?;
+        Message::write_listening(channel, listener.as_raw_fd()).map_err(Failure::in_part(
+            "telling of the listener, under the filter",
+        ))?;
         match file::read_once(channel, &mut [0; 1]).map_err(Failure::in_part(
             "waiting for the listener's delivery, under the filter",
         ))? {

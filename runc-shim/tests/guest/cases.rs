@@ -226,9 +226,9 @@ fn namespaces() -> Vec<Case> {
         Case::new("namespace-by-path", "hostname; echo $$")
             .with("/linux/namespaces", json!([{"type": "uts", "path": "/tmp/uts"}, {"type": "mount"}, {"type": "pid", "path": "/tmp/pidns"}]))
             .script("touch /tmp/uts /tmp/pidns; mount --make-rprivate /tmp
-            unshare -u -p -f sh -c 'hostname joined; mount -o bind /proc/self/ns/uts /tmp/uts; sleep 8' & usleep 500000
-            for p in /proc/[0-9]*; do grep -q sleep $p/comm 2>/dev/null && mount -o bind $p/ns/pid /tmp/pidns; done
-            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/uts; umount /tmp/pidns")
+            unshare -u -p -f sh -c 'hostname joined; mount -o bind /proc/self/ns/uts /tmp/uts; exec sleep 77' &
+            until [ \"$held\" ]; do for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^sleep 77' && held=$p; done; done; mount -o bind $held/ns/pid /tmp/pidns
+            runc-shim --root /run/state run --bundle . $1; echo rc=$?; umount /tmp/uts; umount /tmp/pidns; kill -9 ${held##*/}")
             .says("joined")
             .says("rc=0"),
         Case::new("user-namespace-by-path", "id -u; cat /proc/self/uid_map | tr -s ' '; ulimit -n; cat /proc/self/oom_score_adj; ls -l /dev/null > /dev/null && echo null")

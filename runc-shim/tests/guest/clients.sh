@@ -52,11 +52,24 @@ cd /
 prepare_podman() {
     podman --storage-driver vfs load -q -i /run/busybox.tar
 }
-prepare_ctr() {
+start_containerd() {
+    [ ! -S /run/containerd/containerd.sock ] || return 0
     mkdir -p /run/containerd
     containerd >/run/containerd.log 2>&1 &
-    wait_for test -S /run/containerd/containerd.sock && wait_for ctr version &&
-        ctr image import --snapshotter native /run/busybox.tar
+    wait_for test -S /run/containerd/containerd.sock && wait_for ctr version
+}
+prepare_ctr() {
+    start_containerd && ctr image import --snapshotter native /run/busybox.tar
+}
+# Docker asks the containerd that runs already, makes no network of its own, and
+# copies layers: nothing that a kernel module or a helper is needed for.
+prepare_docker() {
+    start_containerd || return 1
+    mkdir -p /run/docker-data
+    dockerd --containerd /run/containerd/containerd.sock --data-root /run/docker-data --storage-driver vfs \
+        --iptables=false --ip6tables=false --ip-forward=false --bridge=none --exec-opt native.cgroupdriver=cgroupfs \
+        --add-runtime runc-shim=/usr/bin/runc-shim --default-runtime runc-shim >/run/dockerd.log 2>&1 &
+    wait_for docker version && docker load -q -i /run/busybox.tar
 }
 export STORAGE_DRIVER=vfs
 prepared=

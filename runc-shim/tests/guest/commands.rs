@@ -65,7 +65,8 @@ fn exec() -> Vec<Case> {
             all_namespaces(
                 sleeping(
                     "exec-joins-all",
-                    &format!("$r exec $1 /bin/sh -c '{COMPARE}; cat /proc/self/cgroup; hostname; touch /x; cat /proc/self/oom_score_adj; ulimit -n'; echo rc=$?; $r exec $1 /bin/sleep 50 & usleep 500000; wc -l < /sys/fs/cgroup/$1/cgroup.procs"),
+                    &format!("$r exec $1 /bin/sh -c '{COMPARE}; cat /proc/self/cgroup; hostname; touch /x; cat /proc/self/oom_score_adj; ulimit -n'; echo rc=$?; $r exec $1 /bin/sleep 50 &
+                        until [ $(for p in $(cat /sys/fs/cgroup/$1/cgroup.procs); do cat /proc/$p/comm; done | grep -c sleep) = 2 ]; do usleep 50000; done; wc -l < /sys/fs/cgroup/$1/cgroup.procs"),
                 ),
                 false,
             )
