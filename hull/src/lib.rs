@@ -27,4 +27,5 @@ pub mod signature;
 pub mod source;
 pub mod spec;
 pub mod store;
+pub mod system;
 pub mod tree;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    match hull::cli::run(hull::cli::Cli::parse()) {
+    let cli = hull::cli::Cli::parse();
+    let on_failure = cli.on_failure();
+    match hull::cli::run(cli) {
         Ok(code) => code,
         Err(error) => {
             // An error is one line; what is wrong with a YAML file is a line
@@ -15,7 +17,7 @@ fn main() -> ExitCode {
                 // Who closed standard error does not want to know.
                 let _ = writeln!(std::io::stderr(), "hull: {line}");
             }
-            ExitCode::FAILURE
+            on_failure
         }
     }
 }

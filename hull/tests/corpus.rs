@@ -11,6 +11,7 @@ use hull::layer::{Layer, write_tar};
 use hull::source::Finder;
 use hull::spec::{self, Problems, label};
 use hull::store::Store;
+use hull::system::initrd;
 use hull::tree::Tree;
 
 /// The files of a target's corpus; there are some.
@@ -43,6 +44,17 @@ fn layers() {
         let is_hostile = path.file_name().unwrap() == "hostile.tar";
         assert_eq!(done.is_err(), is_hostile, "{}: {done:?}", path.display());
         write_tar(&tree, &mut std::io::sink()).unwrap();
+    }
+}
+
+#[test]
+fn initrds() {
+    for path in seeds("initrd") {
+        let file = std::fs::File::open(&path).unwrap();
+        let len = file.metadata().unwrap().len();
+        let read = initrd::read(&Arc::new(file), 0, len, &std::env::temp_dir());
+        let is_hostile = path.file_name().unwrap() == "hostile";
+        assert_eq!(read.is_err(), is_hostile, "{}: {read:?}", path.display());
     }
 }
 

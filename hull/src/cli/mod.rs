@@ -14,10 +14,13 @@ use crate::spec::Located;
 pub mod access;
 pub mod build;
 pub mod cache;
+pub mod completion;
 pub mod compose;
+pub mod diff;
 pub mod explain;
 pub mod files;
 pub mod image;
+pub mod inspect;
 pub mod kernel;
 pub mod lock;
 pub mod metadata;
@@ -50,7 +53,7 @@ pub struct Global {
         value_parser = maybe_empty()
     )]
     pub store: Option<PathBuf>,
-    /// No progress bars
+    /// No progress bars; of `hull diff`, nothing but the exit code
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
@@ -70,16 +73,25 @@ pub enum Command {
     /// LinuxKit's words for `hull image`
     #[command(subcommand)]
     Cache(cache::Command),
+    /// Prints a script that completes hull's command line in a shell
+    Completion(completion::Completion),
+    /// Tells what two system images have not in common: exit code 0 for nothing, 1 for something,
+    /// 2 for an error
+    Diff(diff::Args),
     /// Tells what a key of the YAML is for
     Explain(explain::Args),
     /// Keeps the images of the local store
     #[command(subcommand)]
     Image(image::Command),
+    /// Tells what is in a system image, by size
+    Inspect(inspect::Args),
     /// Writes down which digests the images of YAML files are
     Lock(lock::Args),
     /// Makes kernel images
     #[command(subcommand)]
     Kernel(kernel::Command),
+    /// Prints the man page, or writes those of all commands
+    Man(completion::Man),
     /// Makes a CD with metadata for a machine
     #[command(subcommand)]
     Metadata(metadata::Command),
@@ -94,6 +106,18 @@ pub enum Command {
     Validate(validate::Args),
 }
 
+impl Cli {
+    /// What the program exits with where the command fails.
+    #[must_use]
+    pub fn on_failure(&self) -> ExitCode {
+        match self.command {
+            // 1 says that there is a difference.
+            Command::Diff(_) => ExitCode::from(diff::TROUBLE),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// Carries out what the command line says.
 ///
 /// # Errors
@@ -104,10 +128,14 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Build(args) => build::run(&global, &args),
         Command::Compose(args) => compose::run(&global, &args),
         Command::Cache(command) => cache::run(&global, command),
+        Command::Completion(args) => completion::print_completion(&args),
+        Command::Diff(args) => diff::run(&global, &args),
         Command::Explain(args) => explain::run(&args),
         Command::Image(command) => image::run(&global, &command),
+        Command::Inspect(args) => inspect::run(&global, &args),
         Command::Lock(args) => lock::run(&global, &args),
         Command::Kernel(command) => kernel::run(&global, &command),
+        Command::Man(args) => completion::write_pages(&args),
         Command::Metadata(command) => metadata::run(&command),
         Command::Pkg(command) => pkg::run(&global, &command),
         Command::Run(args) => run::run(&global, &args),

@@ -4,7 +4,7 @@
 
 mod read;
 mod sparse;
-mod spool;
+pub(crate) mod spool;
 mod write;
 
 use std::fs::File;

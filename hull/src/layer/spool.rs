@@ -11,7 +11,7 @@ const PIECE: usize = 64 * 1024;
 static ZEROS: [u8; PIECE] = [0; PIECE];
 
 /// A file that is being filled.
-pub(super) struct Spool(BufWriter<Holes>);
+pub(crate) struct Spool(BufWriter<Holes>);
 
 struct Holes {
     file: File,
@@ -21,18 +21,18 @@ struct Holes {
 
 impl Spool {
     /// A new file in `dir` that takes at most `limit` bytes.
-    pub(super) fn new(dir: &Path, limit: u64) -> io::Result<Self> {
+    pub(crate) fn new(dir: &Path, limit: u64) -> io::Result<Self> {
         Ok(Self::of(tempfile::tempfile_in(dir)?, limit))
     }
 
     /// An empty file that takes at most `limit` bytes.
-    pub(super) fn of(file: File, limit: u64) -> Self {
+    pub(crate) fn of(file: File, limit: u64) -> Self {
         let holes = Holes { file, at: 0, limit };
         Self(BufWriter::with_capacity(4 * PIECE, holes))
     }
 
     /// Goes on at `at`, which is not before what is written.
-    pub(super) fn skip_to(&mut self, at: u64) -> io::Result<()> {
+    pub(crate) fn skip_to(&mut self, at: u64) -> io::Result<()> {
         self.0.flush()?;
         let holes = self.0.get_mut();
         holes.check(at)?;
@@ -41,7 +41,7 @@ impl Spool {
     }
 
     /// The file, with all that was written.
-    pub(super) fn finish(self) -> io::Result<File> {
+    pub(crate) fn finish(self) -> io::Result<File> {
         let holes = self
             .0
             .into_inner()
