@@ -10,6 +10,7 @@ mod health;
 mod hostile;
 mod hotplug;
 mod life;
+mod logfiles;
 mod logs;
 mod network;
 mod onboot;
@@ -34,6 +35,7 @@ const CASES: &[&[Case]] = &[
     containers::CASES,
     hostile::CASES,
     logs::CASES,
+    logfiles::CASES,
     network::CASES,
     broken::CASES,
     hotplug::CASES,
