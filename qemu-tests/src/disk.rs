@@ -74,17 +74,6 @@ impl Disk {
         Ok(())
     }
 
-    /// Copies a file in it, which is itself one of these, to `to`.
-    ///
-    /// # Errors
-    /// There is no such file.
-    pub fn extract(&self, path: &Path, to: PathBuf) -> Result<Self> {
-        let request = format!("dump {} {}", path.display(), to.display());
-        let done = self.tool("debugfs", &["-R", &request])?;
-        ensure!(to.exists(), "{done:?}");
-        Ok(Self { file: to })
-    }
-
     /// The content of a file in it; empty where there is none.
     ///
     /// # Errors

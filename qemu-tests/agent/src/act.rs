@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use crate::{abuse, block, given, hang, notice, serve, sys};
+use crate::{abuse, block, given, notice, serve, sys};
 
 /// Does the steps one after another; a step that fails ends it with code 1.
 ///
@@ -25,9 +25,6 @@ use crate::{abuse, block, given, hang, notice, serve, sys};
 /// | `forever` | waits for ever |
 /// | `kill=PID:N` | sends a signal to another process |
 /// | `mount=DEVICE:FOLDER` | mounts an ext4, and makes the folder |
-/// | `loop=FILE:DEVICE` | makes the loop device of a file |
-/// | `linear=DEVICE:NAME` | maps a device to a new one |
-/// | `hang=FOLDER` | cannot be killed from then on |
 /// | `remove=PATH` | removes a file |
 /// | `signal=N` | sends itself a signal |
 /// | `bomb` | forks for ever |
@@ -141,15 +138,6 @@ fn act(verb: &str, value: &str) -> io::Result<()> {
             let (device, folder) = pair(places)?;
             block::mount_ext4(device, folder)
         }
-        ("loop", places) => {
-            let (file, device) = pair(places)?;
-            block::attach_loop(file, device)
-        }
-        ("linear", places) => {
-            let (device, name) = pair(places)?;
-            block::map_linear(device, name)
-        }
-        ("hang", folder) => hang::forever(folder),
         ("remove", path) => fs::remove_file(path),
         ("bomb", "") => abuse::fork_bomb(),
         ("hog", "") => abuse::hog(),

@@ -27,7 +27,6 @@ mod channel;
 mod decide;
 mod exec;
 mod given;
-mod hang;
 mod measure;
 mod notice;
 mod op;

@@ -121,10 +121,25 @@ services:
     image: @PROBE
     command: ["/bin/probe", "act", "term=ignore", "forever"]
     stopTimeout: 1s
+  - name: stopped
+    image: @PROBE
+    command: ["/bin/probe", "act", "term=wait"]
+    stopTimeout: 1s
+  - name: frozen
+    image: @PROBE
+    command: ["/bin/probe", "act", "term=wait"]
+    stopTimeout: 1s
 "#;
 
+/// One that does not want to end, and two that cannot hear that they should.
 fn stubborn(guest: &Guest) -> Result<()> {
+    const SIGSTOP: i32 = 19;
     guest.wait_up()?;
+    guest.kill(guest.pid("stopped")?, SIGSTOP)?;
+    guest.ask(&agent_protocol::Op::Write {
+        path: "/host/sys/fs/cgroup/hullkit/services/frozen/cgroup.freeze".to_owned(),
+        text: "1".to_owned(),
+    })?;
     ask(guest, "poweroff");
     guest.wait_poweroff(guest.patience())?;
     let took = took(guest)?;
@@ -133,6 +148,11 @@ fn stubborn(guest: &Guest) -> Result<()> {
         "{took:?}: it was not waited for"
     );
     ensure!(took < Duration::from_secs(1) + LIMIT, "{took:?}");
+    for name in ["stubborn", "stopped", "frozen"] {
+        let all = guest.events(&format!("service {name}"));
+        let killed = |e: &event::Event| e.number("signal") == Some(9) && e.state != "stopping";
+        ensure!(all.iter().any(killed), "{name}: {all:?}");
+    }
     Ok(())
 }
 
