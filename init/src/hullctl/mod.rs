@@ -31,11 +31,7 @@ const TIMED_OUT: u8 = 5;
 #[must_use]
 pub fn main(args: &[OsString]) -> ExitCode {
     let outcome = match args::parse(args) {
-        Ok(Parsed::Help) => print(args::HELP),
-        Ok(Parsed::Run(Run {
-            command: Command::Exec(exec),
-            ..
-        })) => return run_program(exec),
+        Ok(Parsed::Help) => print(args::HELP).map(|()| ExitCode::SUCCESS),
         Ok(Parsed::Run(command)) => run(command),
         Err(error) => Err(Failure {
             code: USAGE,
@@ -43,7 +39,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         }),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Where standard error is closed too, the code says enough.
             let _closed = writeln!(io::stderr(), "hullctl: {}", failure.message);
@@ -68,13 +64,13 @@ impl From<crate::Error> for Failure {
     }
 }
 
-fn run(run: Run) -> Result<(), Failure> {
+fn run(run: Run) -> Result<ExitCode, Failure> {
     let (json, timeout) = (run.json, run.timeout);
-    match run.command {
+    let done = match run.command {
+        // That has an exit code of its own.
+        Command::Exec(exec) => return run_program(exec),
         Command::Logs(logs) => logs::run(&logs, json),
         Command::Top => top(json, timeout),
-        // That has an exit code of its own.
-        Command::Exec(exec) => ask(&Op::Exec(exec), json, false, timeout),
         Command::Completion(text) => print(text),
         Command::Ask { ops, stay } => {
             // All are tried; the first failure decides the exit code.
@@ -92,7 +88,8 @@ fn run(run: Run) -> Result<(), Failure> {
             }
             outcome
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// How often a question that changes nothing is asked again.
@@ -193,23 +190,18 @@ fn top(json: bool, timeout: Option<Duration>) -> Result<(), Failure> {
 }
 
 /// Runs a program in a container; its exit code is ours.
-fn run_program(exec: Exec) -> ExitCode {
-    let failure = match connection::ask(&Op::Exec(exec), None) {
-        Ok(Reply::Exited { code }) => {
-            return ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX));
-        }
-        Ok(Reply::Error { code, message }) => Failure {
+fn run_program(exec: Exec) -> Result<ExitCode, Failure> {
+    match connection::ask(&Op::Exec(exec), None)? {
+        Reply::Exited { code } => Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))),
+        Reply::Error { code, message } => Err(Failure {
             code: exit_code(code),
             message,
-        },
-        Ok(_) => Failure {
+        }),
+        _ => Err(Failure {
             code: FAILED,
             message: "init answered something else".to_owned(),
-        },
-        Err(failure) => failure,
-    };
-    let _closed = writeln!(io::stderr(), "hullctl: {}", failure.message);
-    ExitCode::from(failure.code)
+        }),
+    }
 }
 
 fn exit_code(code: ErrorCode) -> u8 {

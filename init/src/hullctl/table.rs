@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use hullkit_bundle::control::{Change, Entry, LogLine, Status, Stream, System, Usage};
-
-use super::time::time_of_day;
+use hullkit_bundle::time::rfc3339;
 
 /// One line an entry.
 pub(super) fn list(status: &Status) -> String {
@@ -160,7 +159,7 @@ fn one(entry: &Entry) -> String {
 /// A line of a log, with its newline: time, container, text. A line of standard
 /// error has a `!`.
 pub(super) fn log_line(line: &LogLine) -> String {
-    let time = time_of_day(line.time_ms);
+    let time = rfc3339(line.time_ms);
     let lost = match line.lost {
         0 => String::new(),
         lost => format!("{time} {} lost={lost}\n", line.id),
@@ -174,7 +173,7 @@ pub(super) fn log_line(line: &LogLine) -> String {
 
 /// A change of state, with its newline.
 pub(super) fn change(change: &Change) -> String {
-    let time = time_of_day(change.time_ms);
+    let time = rfc3339(change.time_ms);
     let lost = match change.lost {
         0 => String::new(),
         lost => format!("{time} lost={lost}\n"),

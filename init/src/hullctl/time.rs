@@ -81,7 +81,7 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 /// Days from the Unix epoch to a date of its time: the algorithm of
-/// [`time_of_day`], backwards.
+/// [`rfc3339`](hullkit_bundle::time::rfc3339), backwards.
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 {
         (year, month - 3)
@@ -92,42 +92,11 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     (365 * year + leap + (153 * month + 2) / 5 + day).saturating_sub(719_469)
 }
 
-/// `2026-11-24T03:15:33.250Z`: RFC 3339, by the algorithm for days of the
-/// proleptic Gregorian calendar in eras of 400 years.
-pub(crate) fn time_of_day(unix_ms: u64) -> String {
-    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Days are counted from the first of March of the year 0, so that the leap
-    // day is a year's last.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 {
-        (year, month + 3)
-    } else {
-        (year + 1, month - 9)
-    };
-    let year = year + era * 400;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hullkit_bundle::time::rfc3339;
     use proptest::prelude::*;
-
-    #[test]
-    fn times() {
-        assert_eq!(time_of_day(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(time_of_day(951_782_400_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(time_of_day(1_795_490_133_250), "2026-11-24T03:15:33.250Z");
-        assert_eq!(time_of_day(4_107_542_399_999), "2100-02-28T23:59:59.999Z");
-        assert_eq!(time_of_day(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
-    }
 
     #[test]
     fn how_long_ago() {
@@ -155,7 +124,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_moment_comes_back(ms in 0u64..253_402_300_800_000) {
-            prop_assert_eq!(since(&time_of_day(ms)), Ok(Since::At(ms)));
+            prop_assert_eq!(since(&rfc3339(ms)), Ok(Since::At(ms)));
         }
 
         #[test]

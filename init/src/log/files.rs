@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use hullkit_bundle::control::Stream;
 use hullkit_bundle::supervision::LogFile;
+use hullkit_bundle::time::rfc3339;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::disk::{self, Done, Job, Lines, Outcome, Task};
@@ -22,7 +23,6 @@ use super::message::FileState;
 use super::ring::{Line, Ring};
 use super::say;
 use crate::Error;
-use crate::hullctl::time::time_of_day;
 
 /// How much is written at a time, in bytes.
 const BATCH: usize = 64 * 1024;
@@ -457,7 +457,7 @@ fn lines(ring: &Ring, place: usize, filed: Filed) -> Lines {
         let gone = line.ordinal.saturating_sub(next);
         if gone > 0 {
             lost += gone;
-            let time = time_of_day(line.time_ms);
+            let time = rfc3339(line.time_ms);
             let text = format!("{time} lost {gone}\n");
             lines.bytes.extend(text.as_bytes());
             lines.ends.push((lines.bytes.len(), line.ordinal, lost));
@@ -478,7 +478,7 @@ fn write_line(to: &mut Vec<u8>, line: &Line) {
         Stream::Stdout => "stdout",
         Stream::Stderr => "stderr",
     };
-    to.extend(time_of_day(line.time_ms).as_bytes());
+    to.extend(rfc3339(line.time_ms).as_bytes());
     to.push(b' ');
     to.extend(stream.as_bytes());
     to.push(b' ');

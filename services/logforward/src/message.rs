@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use hullkit_bundle::control::{LogLine, Stream};
+use hullkit_bundle::time::rfc3339;
 use serde_json::json;
 
 use crate::config::Form;
@@ -41,7 +42,7 @@ impl Sender {
             Form::Syslog => self.syslog(line, severity, word(line.stream), &line.text),
             Form::Json => {
                 let object = json!({
-                    "time": time(line.time_ms), "host": self.host, "id": line.id,
+                    "time": rfc3339(line.time_ms), "host": self.host, "id": line.id,
                     "stream": word(line.stream), "n": line.n, "text": line.text,
                 });
                 object.to_string().into_bytes()
@@ -59,7 +60,7 @@ impl Sender {
             }
             Form::Json => {
                 let object = json!({
-                    "time": time(next.time_ms), "host": self.host, "id": next.id, "lost": lost,
+                    "time": rfc3339(next.time_ms), "host": self.host, "id": next.id, "lost": lost,
                 });
                 object.to_string().into_bytes()
             }
@@ -69,7 +70,7 @@ impl Sender {
     fn syslog(&self, line: &LogLine, severity: u8, kind: &str, text: &str) -> Vec<u8> {
         let mut message = String::new();
         let priority = self.facility * 8 + severity;
-        let time = time(line.time_ms);
+        let time = rfc3339(line.time_ms);
         let host = name(&self.host, 255);
         let app = name(
             line.id
@@ -115,26 +116,6 @@ pub fn frame(form: Form, message: &[u8], to: &mut Vec<u8>) {
     if form == Form::Json {
         to.push(b'\n');
     }
-}
-
-/// `2026-11-24T03:15:33.250Z` (RFC 3339), by the algorithm for days in eras of
-/// 400 years.
-fn time(unix_ms: u64) -> String {
-    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = if month < 10 {
-        (year, month + 3)
-    } else {
-        (year + 1, month - 9)
-    };
-    let year = year + era * 400;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
 #[cfg(test)]
