@@ -75,13 +75,6 @@ fn as_layer(
             (Arc::new(file), 0)
         }
     };
-    Ok(Layer {
-        name: format!("{} {path}", named.value),
-        file,
-        offset,
-        len: tar.len(),
-        digest: None,
-        diff_id: None,
-        cache: None,
-    })
+    let name = format!("{} {path}", named.value);
+    Ok(Layer::of_tar(name, file, offset, tar.len()))
 }

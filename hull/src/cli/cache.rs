@@ -201,15 +201,8 @@ fn import(store: &Store, file: &Path) -> Result<()> {
 /// What is in a tar, which reads as a layer.
 fn members(path: &Path, shown: &str, spool: &Path) -> Result<Tree> {
     let file = File::open(path).with_context(|| shown.to_owned())?;
-    let archive = Layer {
-        name: shown.to_owned(),
-        len: file.metadata().with_context(|| shown.to_owned())?.len(),
-        file: Arc::new(file),
-        offset: 0,
-        digest: None,
-        diff_id: None,
-        cache: None,
-    };
+    let len = file.metadata().with_context(|| shown.to_owned())?.len();
+    let archive = Layer::of_tar(shown.to_owned(), Arc::new(file), 0, len);
     let mut members = Tree::new();
     archive.apply(&mut members, spool)?;
     Ok(members)

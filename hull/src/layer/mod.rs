@@ -40,6 +40,23 @@ pub struct Layer {
     pub cache: Option<Cache>,
 }
 
+impl Layer {
+    /// A plain tar of `len` bytes at `offset` in `file`, which reads as a layer
+    /// that nobody names a digest of.
+    #[must_use]
+    pub fn of_tar(name: String, file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self {
+            name,
+            file,
+            offset,
+            len,
+            digest: None,
+            diff_id: None,
+            cache: None,
+        }
+    }
+}
+
 /// What is wrong with a layer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

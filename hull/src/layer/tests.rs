@@ -63,15 +63,7 @@ fn tar(entries: &[Entry]) -> Vec<u8> {
 fn layer(bytes: &[u8]) -> Layer {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    Layer {
-        name: "test".to_owned(),
-        file: Arc::new(file),
-        offset: 0,
-        len: bytes.len() as u64,
-        digest: None,
-        diff_id: None,
-        cache: None,
-    }
+    Layer::of_tar("test".to_owned(), Arc::new(file), 0, bytes.len() as u64)
 }
 
 fn apply(tree: &mut Tree, entries: &[Entry]) -> Result<(), Error> {

@@ -57,15 +57,8 @@ fn members(name: &str, path: &Path, spool: &Path) -> Result<Tree, Error> {
         source,
     };
     let file = File::open(path).map_err(read)?;
-    let archive = Layer {
-        name: path.display().to_string(),
-        len: file.metadata().map_err(read)?.len(),
-        file: Arc::new(file),
-        offset: 0,
-        digest: None,
-        diff_id: None,
-        cache: None,
-    };
+    let len = file.metadata().map_err(read)?.len();
+    let archive = Layer::of_tar(path.display().to_string(), Arc::new(file), 0, len);
     let mut members = Tree::new();
     archive
         .apply(&mut members, spool)

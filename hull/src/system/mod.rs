@@ -219,15 +219,7 @@ fn of_file(path: &Path, spool: &Path) -> Result<System, Error> {
 }
 
 fn of_tar(path: &Path, file: Arc<File>, len: u64, spool: &Path) -> Result<System, Error> {
-    let tar = Layer {
-        name: path.display().to_string(),
-        file,
-        offset: 0,
-        len,
-        digest: None,
-        diff_id: None,
-        cache: None,
-    };
+    let tar = Layer::of_tar(path.display().to_string(), file, 0, len);
     let mut tree = Tree::new();
     tar.apply(&mut tree, spool).map_err(Error::Tar)?;
     if !is_kernel_and_initrd(&tree) {
