@@ -5,34 +5,15 @@
 //! absent, null, empty and false count as equal; of errors only that there is
 //! one). `rules.rs` has the neighbours that these cases leave out.
 
+mod absent;
+
 use std::path::Path;
 
+use absent::bare;
 use hull::arch::Arch;
 use hull::compose::{self, Composed};
 use hull::spec::{self, Problems, Security, label};
 use serde_json::Value;
-
-/// Removes what counts as absent.
-fn bare(value: Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let kept = map.into_iter().map(|(k, v)| (k, bare(v)));
-            Value::Object(kept.filter(|(_, v)| !is_absent(v)).collect())
-        }
-        Value::Array(items) => items.into_iter().map(bare).collect(),
-        other => other,
-    }
-}
-
-fn is_absent(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    }
-}
 
 fn compose_case(case: &Value) -> Result<Composed, Problems> {
     let text = case["yaml"].as_str().unwrap();

@@ -11,29 +11,13 @@
 
 #![allow(missing_docs, reason = "a test")]
 
+mod absent;
+
 use std::path::Path;
 use std::process::Command;
 
+use absent::bare;
 use serde_json::{Value, json};
-
-/// What counts as absent is removed.
-fn bare(value: Value) -> Value {
-    let is_absent = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
-    };
-    match value {
-        Value::Object(map) => {
-            let kept = map.into_iter().map(|(k, v)| (k, bare(v)));
-            Value::Object(kept.filter(|(_, v)| !is_absent(v)).collect())
-        }
-        Value::Array(items) => items.into_iter().map(bare).collect(),
-        other => other,
-    }
-}
 
 fn put(whole: &mut Value, pointer: &str, new: &Value) {
     let mounts = pointer.strip_prefix("/mounts/");
